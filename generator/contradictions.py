@@ -1,0 +1,223 @@
+"""What a model asks of an environment and cannot get, each said on the line that asks.
+
+Every function looks at one concern and yields nothing if all is well; what can only be judged once
+another concern is right is left alone, so that one cause is one problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generator import autoscaling, naming, quantities, runtimes, settings
+from generator.documents import Document
+from generator.problems import Problem
+from generator.records import Environment, Json, Strategy
+from generator.schema import suggestion
+from generator.settings import Settings
+
+_ONLY_FOR = {
+    "kserve": ("format", "runtime", "protocol"),
+    "deployment": ("port", "probes"),
+}
+
+
+def of_model(model: Document, environments: dict[str, Environment]) -> Iterator[Problem]:
+    """Find what is wrong whatever the environment."""
+    for name in model.data["environments"]:
+        if name not in environments:
+            message = f"there is no environment `{name}`"
+            hint = suggestion(name, environments)
+            yield model.problem("E301", message, ("environments", name), hint=hint, key=True)
+    yield from _serving(model)
+    yield from _artifacts(model)
+
+
+def _serving(model: Document) -> Iterator[Problem]:
+    serving = model.data["serving"]
+    backend = serving.get("backend", "kserve")
+    for other, keys in _ONLY_FOR.items():
+        for key in keys:
+            if key in serving and other != backend:
+                message = f"`serving.{key}` is for `backend: {other}`, and this is `backend: {backend}`"
+                yield model.problem("E303", message, ("serving", key), hint="remove it", key=True)
+    needed = {"kserve": "format", "deployment": "probes"}[backend]
+    if needed not in serving:
+        hint = {
+            "kserve": "add `format: sklearn`, or whatever made the model; your own image needs `backend: deployment`",
+            "deployment": "add `probes: {liveness: /healthz, readiness: /readyz}`",
+        }[backend]
+        message = f"`serving.{needed}` is missing, and `backend: {backend}` needs it"
+        yield model.problem("E302", message, ("serving",), hint=hint, key=True)
+
+
+def _artifacts(model: Document) -> Iterator[Problem]:
+    serving = model.data["serving"]
+    for version, artifact in model.data["versions"].items():
+        if serving.get("backend") == "deployment":
+            yield from _image(model, version, artifact)
+        else:
+            yield from _storage(model, version, artifact, serving.get("args", []))
+
+
+def _image(model: Document, version: str, artifact: Json) -> Iterator[Problem]:
+    pointer = ("versions", version)
+    if "uri" in artifact:
+        message = "a Deployment fetches no model: `uri` is for `backend: kserve`"
+        yield model.problem("E303", message, (*pointer, "uri"), hint="use `image`", key=True)
+    if "image" not in artifact:
+        message = f"version {version} has no `image`"
+        hint = "add `image: <repository>@sha256:<digest>`"
+        yield model.problem("E302", message, pointer, hint=hint, key=True)
+    elif is_moving(artifact["image"]):
+        message = f"{artifact['image']} can be another image tomorrow, so nothing could be rolled back to it"
+        hint = "pin it by digest (`@sha256:...`) or by a tag that never moves, such as the commit"
+        yield model.problem("E303", message, (*pointer, "image"), hint=hint)
+
+
+def is_moving(image: str) -> bool:
+    """Say whether an image has neither a digest nor a tag other than `latest`."""
+    if "@" in image:
+        return False
+    _, _, tag = image.rpartition("/")[2].partition(":")
+    return tag in ("", "latest")
+
+
+def _storage(model: Document, version: str, artifact: Json, args: list[str]) -> Iterator[Problem]:
+    pointer = ("versions", version)
+    if "image" in artifact:
+        message = "KServe brings the runtime's image: `image` is for `backend: deployment`"
+        yield model.problem("E303", message, (*pointer, "image"), hint="use `uri`", key=True)
+    elif "uri" not in artifact and not is_self_loading([*args, *artifact.get("args", [])]):
+        message = f"version {version} does not say where the model is"
+        hint = "add `uri`, or for huggingface `args: [--model_id=<organisation>/<model>]`"
+        yield model.problem("E302", message, pointer, hint=hint, key=True)
+
+
+def is_self_loading(args: list[str]) -> bool:
+    """Say whether an argument tells the runtime itself where the model is."""
+    return any(arg.startswith(runtimes.SELF_LOADING_ARGS) for arg in args)
+
+
+def of_release(
+    model: Document, environment: Environment, merged: Settings, strategy: Strategy
+) -> Iterator[Problem]:
+    """Find what is wrong in one environment, given how versions share traffic there."""
+    yield from _versions(model, environment.name)
+    yield from _sharing(model, environment, merged, strategy)
+    yield from _queue(environment, merged)
+    yield from _gpu(environment, merged)
+    yield from _limits(merged)
+    yield from _scaling(model, environment, merged, strategy)
+    yield from _lengths(model, environment, merged, strategy)
+
+
+def live_versions(block: Json) -> list[tuple[tuple[str, ...], str]]:
+    """List the versions of a block with the keys that name them: stable, canary, standby."""
+    named = [(("version",), block["version"])]
+    if "canary" in block:
+        named.append((("canary", "version"), block["canary"]["version"]))
+    if "standby" in block:
+        named.append((("standby",), block["standby"]))
+    return named
+
+
+def _versions(model: Document, environment: str) -> Iterator[Problem]:
+    block, known = model.data["environments"][environment], model.data["versions"]
+    seen: set[str] = set()
+    for keys, version in live_versions(block):
+        pointer = ("environments", environment, *keys)
+        if version not in known:
+            message = f"there is no version `{version}`"
+            yield model.problem("E301", message, pointer, hint=suggestion(version, known))
+        elif version in seen:
+            message = f"version {version} is live here already"
+            hint = f"name another version, or remove `{keys[0]}`"
+            yield model.problem("E303", message, pointer, hint=hint)
+        seen.add(version)
+
+
+def _sharing(
+    model: Document, environment: Environment, merged: Settings, strategy: Strategy
+) -> Iterator[Problem]:
+    if strategy == "route":
+        return
+    block = model.data["environments"][environment.name]
+    for key in ("canary", "standby"):
+        if key in block and (strategy, key) != ("knative", "canary"):
+            reason, hint = _why_alone(environment, merged, strategy)
+            pointer = ("environments", environment.name, key)
+            yield model.problem("E302", f"no `{key}` here: {reason}", pointer, hint=hint, key=True)
+
+
+def _why_alone(environment: Environment, merged: Settings, strategy: Strategy) -> tuple[str, str]:
+    if merged.get("serving", "backend") == "deployment":
+        return "a plain Deployment is updated in place", "serve with `backend: kserve`, or remove it"
+    if strategy == "knative":
+        return "Knative keeps no second version that gets no traffic", "remove it, or use `canary`"
+    return (
+        f"environment {environment.name} has no `platform.kserve.gateway`, and without a Gateway "
+        "KServe in Standard mode ignores a traffic split",
+        "add the gateway to the environment, or remove it",
+    )
+
+
+def _queue(environment: Environment, merged: Settings) -> Iterator[Problem]:
+    queue = merged.get("queue")
+    if queue and queue not in environment.queues:
+        message = f"environment {environment.name} has no queue `{queue}`"
+        hint = suggestion(queue, environment.queues)
+        yield merged.problem("E301", message, ("queue",), hint)
+
+
+def _gpu(environment: Environment, merged: Settings) -> Iterator[Problem]:
+    gpu = merged.get("serving", "gpu")
+    if not gpu or gpu.get("count", 1) == 0:
+        return
+    name = gpu.get("flavor")
+    usable = [flavor.name for flavor in environment.flavors.values() if flavor.resource]
+    if name is None:
+        message = "`gpu` does not say which accelerators"
+        hint = f"add `flavor: {usable[0] if usable else '<flavor>'}`"
+        yield merged.problem("E302", message, ("serving", "gpu"), hint)
+    elif name not in environment.flavors:
+        message = f"environment {environment.name} has no flavor `{name}`"
+        block = f"`environments.{environment.name}.serving.gpu`"
+        hint = f"{suggestion(name, usable)} {block} can name another, or `count: 0` for CPU"
+        yield merged.problem("E301", message, ("serving", "gpu", "flavor"), hint)
+    elif name not in usable:
+        message = f"flavor `{name}` of environment {environment.name} has no accelerators"
+        yield merged.problem("E303", message, ("serving", "gpu", "flavor"), suggestion(name, usable))
+
+
+def _limits(merged: Settings) -> Iterator[Problem]:
+    resources = merged.get("serving", "resources") or {}
+    for key, limit in resources.get("limits", {}).items():
+        request = resources.get(key)
+        if request is not None and quantities.parse(limit) < quantities.parse(request):
+            message = f"the {key} limit {limit} is below the request {request}"
+            pointer = ("serving", "resources", "limits", key)
+            yield merged.problem("E303", message, pointer, "a limit is at least the request")
+
+
+def _scaling(
+    model: Document, environment: Environment, merged: Settings, strategy: Strategy
+) -> Iterator[Problem]:
+    canary = settings.of_canary(model, environment.name, merged)
+    for own in (merged,) if canary is merged else (merged, canary):
+        yield from autoscaling.problems(own, environment, knative=strategy == "knative")
+
+
+def _lengths(
+    model: Document, environment: Environment, merged: Settings, strategy: Strategy
+) -> Iterator[Problem]:
+    backend, namespace = merged.get("serving", "backend"), environment.namespace
+    block = model.data["environments"][environment.name]
+    for keys, version in live_versions(block) if strategy == "route" else [((), "")]:
+        name = f"{model.name}-{version}" if version else model.name
+        what, longest = max(naming.derived(name, backend, namespace), key=lambda entry: len(entry[1]))
+        excess = len(longest) - naming.LABEL_LIMIT
+        if excess > 0:
+            message = f"{what} would be {longest}, {len(longest)} characters of at most {naming.LABEL_LIMIT}"
+            hint = f"shorten the model's, the version's or the namespace's name by {excess}"
+            pointer = ("environments", environment.name, *keys)
+            yield model.problem("E304", message, pointer, hint=hint, key=not keys)

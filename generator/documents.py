@@ -1,0 +1,56 @@
+"""A file that a person wrote, and the way back from its data to the line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from generator import yamlio
+from generator.problems import Problem, Severity, Where
+from generator.yamlio import Pointer
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document as it was read.
+
+    `kind` is `model` or `environment`, `path` is relative to the root with forward slashes, and
+    `name` is what the file is called without `.yaml`.
+    """
+
+    kind: str
+    path: str
+    name: str
+    text: str = field(repr=False)
+    data: dict[str, Any] = field(repr=False)
+
+    def where(self, *pointer: str | int, key: bool = False) -> Where:
+        """Find the line and column of a value, or of its key; the text is parsed anew."""
+        position = yamlio.position(self.text, pointer, key=key)
+        return Where(self.path, position.line, position.column)
+
+    def written(self, pointer: Pointer) -> str:
+        """Return a scalar as it stands in the file, before it was read as a number or so."""
+        return yamlio.position(self.text, pointer).written
+
+    def problem(
+        self,
+        code: str,
+        message: str,
+        pointer: Pointer,
+        *,
+        hint: str = "",
+        key: bool = False,
+        severity: Severity = Severity.ERROR,
+    ) -> Problem:
+        """Make the problem of a value of this document."""
+        return Problem(code, message, self.where(*pointer, key=key), hint, severity)
+
+    def has(self, pointer: Pointer) -> bool:
+        """Say whether the document has a value at a pointer."""
+        node: Any = self.data
+        for step in pointer:
+            if not isinstance(node, dict) or step not in node:
+                return False
+            node = node[step]
+        return True

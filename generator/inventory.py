@@ -1,0 +1,187 @@
+"""An environment's document, resolved: flavors, queues with their quota, versions, policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from generator import object_schemas, quantities
+from generator.documents import Document
+from generator.problems import GenError, Problem
+from generator.records import ArgoCD, Environment, Flavor, Gateway, Json, Policy, Queue
+from generator.schema import suggestion
+
+_OLDEST = {"kserve": (0, 16), "kueue": (0, 16), "keda": (2, 14)}
+"""KServe's mode is called Standard since 0.16 (kserve/kserve#4701), and Kueue stores v1beta2
+since 0.16 (kubernetes-sigs/kueue@CHANGELOG/CHANGELOG-0.16.md)."""
+
+
+def environment(document: Document) -> Environment:
+    """Resolve one environment. Raises GenError with everything that contradicts itself."""
+    problems = [*_versions(document), *_references(document), *_limits(document)]
+    if problems:
+        raise GenError(problems)
+    data = document.data
+    platform, cluster = data["platform"], data["cluster"]
+    flavors = {name: _flavor(name, spec) for name, spec in data.get("flavors", {}).items()}
+    return Environment(
+        name=data["name"],
+        namespace=data["namespace"],
+        server=cluster["server"],
+        kubernetes=cluster["kubernetes"],
+        kserve=platform["kserve"]["version"],
+        mode=platform["kserve"]["mode"],
+        gateway=_gateway(platform["kserve"]),
+        kueue=platform.get("kueue", {}).get("version", ""),
+        keda=platform.get("keda", {}).get("version", ""),
+        prometheus=platform.get("prometheus", {}).get("address", ""),
+        flavors=flavors,
+        queues=_queues(data, flavors),
+        policy=_policy(data.get("policy", {})),
+        argocd=_argocd(data["argocd"]),
+        document=document,
+    )
+
+
+def _versions(document: Document) -> Iterator[Problem]:
+    supported = object_schemas.kubernetes_versions()
+    version = document.data["cluster"]["kubernetes"]
+    if version not in supported:
+        message = f"there are no schemas for Kubernetes {version}"
+        hint = f"{supported[0]} to {supported[-1]} are known"
+        yield document.problem("E305", message, ("cluster", "kubernetes"), hint=hint)
+    for system, oldest in _OLDEST.items():
+        found = document.data["platform"].get(system, {}).get("version")
+        if found is not None and minor(found) < oldest:
+            message = f"{system} {found} is older than what gen renders for"
+            hint = f"{oldest[0]}.{oldest[1]} is the oldest"
+            yield document.problem("E305", message, ("platform", system, "version"), hint=hint)
+
+
+def minor(version: str) -> tuple[int, ...]:
+    """Read `0.20` as (0, 20), so that it is newer than `0.9`."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def _references(document: Document) -> Iterator[Problem]:
+    data = document.data
+    queues, flavors = data.get("queues", {}), data.get("flavors", {})
+    if queues and "kueue" not in data["platform"]:
+        hint = 'add `platform.kueue: {version: "0.19"}`, or remove the queues'
+        message = "queues are Kueue's, and the environment has no Kueue"
+        yield document.problem("E302", message, ("queues",), hint=hint, key=True)
+    default = data.get("defaults", {}).get("queue")
+    if default is not None and default not in queues:
+        message = f"there is no queue `{default}`"
+        hint = suggestion(default, queues)
+        yield document.problem("E301", message, ("defaults", "queue"), hint=hint)
+    for queue, spec in queues.items():
+        for flavor in spec["quota"]:
+            if flavor not in flavors:
+                pointer = ("queues", queue, "quota", flavor)
+                hint = suggestion(flavor, flavors)
+                message = f"there is no flavor `{flavor}`"
+                yield document.problem("E301", message, pointer, hint=hint, key=True)
+
+
+def _limits(document: Document) -> Iterator[Problem]:
+    flavors = document.data.get("flavors", {})
+    for queue, spec in document.data.get("queues", {}).items():
+        for flavor, quota in spec["quota"].items():
+            yield from _quota_limits(document, ("queues", queue, "quota", flavor), spec, quota)
+            for key in ("gpu", "lend", "borrow"):
+                if key in quota and "resource" not in flavors.get(flavor, {"resource": ""}):
+                    message = f"flavor `{flavor}` has no accelerators, so there are none to grant"
+                    hint = f"give the flavor a `resource`, or remove `{key}`"
+                    pointer = ("queues", queue, "quota", flavor, key)
+                    yield document.problem("E303", message, pointer, hint=hint, key=True)
+
+
+def _quota_limits(
+    document: Document, pointer: tuple[str, ...], queue: Json, quota: Json
+) -> Iterator[Problem]:
+    """Say what Kueue's webhook would (kueue@pkg/webhooks/clusterqueue_webhook.go)."""
+    for key in ("lend", "borrow"):
+        if key in quota and "cohort" not in queue:
+            message = f"`{key}` needs a cohort: there is nobody to {key} {'to' if key == 'lend' else 'from'}"
+            hint = f"add `cohort` to the queue, or remove `{key}`"
+            yield document.problem("E302", message, (*pointer, key), hint=hint, key=True)
+    if quota.get("lend", 0) > quota.get("gpu", 0):
+        message = f"the queue lends {quota['lend']} and owns {quota.get('gpu', 0)}"
+        hint = f"at most {quota.get('gpu', 0)}"
+        yield document.problem("E303", message, (*pointer, "lend"), hint=hint)
+
+
+def _gateway(kserve: Json) -> Gateway | None:
+    gateway = kserve.get("gateway")
+    return Gateway(gateway["name"], gateway["namespace"], kserve["domain"]) if gateway else None
+
+
+def _flavor(name: str, spec: Json) -> Flavor:
+    return Flavor(
+        name=name,
+        resource=spec.get("resource", ""),
+        node_labels=spec.get("nodeLabels", {}),
+        taints=spec.get("taints", []),
+        nodes=spec.get("nodes", 0),
+        gpus_per_node=spec.get("gpusPerNode", 0),
+        price_per_hour=spec.get("pricePerHour", 0.0),
+    )
+
+
+def _queues(data: Json, flavors: Mapping[str, Flavor]) -> dict[str, Queue]:
+    return {
+        name: _queue(data["name"], name, spec, flavors)
+        for name, spec in data.get("queues", {}).items()
+    }
+
+
+def _queue(environment_name: str, name: str, spec: Json, flavors: Mapping[str, Flavor]) -> Queue:
+    accelerators = sorted({flavors[flavor].resource for flavor in spec["quota"]} - {""})
+    covered = ["cpu", "memory", *accelerators]
+    return Queue(
+        name=name,
+        cluster_queue=f"{environment_name}-{name}",
+        cohort=spec.get("cohort", ""),
+        covered_resources=covered,
+        flavors=[
+            {
+                "name": flavor,
+                "resources": [_grant(resource, quota, flavors[flavor]) for resource in covered],
+            }
+            for flavor, quota in spec["quota"].items()
+        ],
+    )
+
+
+def _grant(resource: str, quota: Json, flavor: Flavor) -> Json:
+    """One resource of one flavor; what the quota does not mention is 0."""
+    if resource in ("cpu", "memory"):
+        return {"name": resource, "nominalQuota": quantities.canonical(quota.get(resource, 0))}
+    if resource != flavor.resource:
+        return {"name": resource, "nominalQuota": "0"}
+    grant: dict[str, Any] = {"name": resource, "nominalQuota": str(quota.get("gpu", 0))}
+    if "borrow" in quota:
+        grant["borrowingLimit"] = str(quota["borrow"])
+    if "lend" in quota:
+        grant["lendingLimit"] = str(quota["lend"])
+    return grant
+
+
+def _policy(spec: Json) -> Policy:
+    return Policy(
+        pinned_artifacts=spec.get("pinnedArtifacts", False),
+        min_replicas=spec.get("minReplicas", 0),
+        scale_to_zero=spec.get("scaleToZero", True),
+    )
+
+
+def _argocd(spec: Json) -> ArgoCD:
+    return ArgoCD(
+        repo_url=spec["repoURL"],
+        revision=spec.get("revision", "main"),
+        namespace=spec.get("namespace", "argocd"),
+        project=spec["project"],
+        auto_sync=spec.get("autoSync", True),
+        cascade=spec.get("cascade", False),
+    )

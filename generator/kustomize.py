@@ -1,0 +1,176 @@
+"""What `kustomize build` makes of a folder, composed in memory.
+
+Only what gen renders is composed, and exactly; whatever Kustomize would do beyond that, or do
+differently from what a person means, is a problem. Source: kubernetes-sigs/kustomize@api and the
+traps listed at each refusal. A test compares every overlay with the real tool, object by object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from posixpath import normpath
+from typing import Any
+
+from generator.problems import GenError, Problem, Where, one
+from generator.records import Json, RenderedFile
+
+Files = Mapping[str, RenderedFile]
+
+_COMPOSED = frozenset(
+    ("apiVersion", "kind", "resources", "patches", "namespace", "namePrefix", "nameSuffix")
+)
+_MERGED_BY_NAME = ("containers", "initContainers")
+_NEVER_RENAMED = ("Namespace", "CustomResourceDefinition", "APIService")
+_REFERRED_TO = frozenset(
+    ("ConfigMap", "Secret", "Service", "ServiceAccount", "PersistentVolumeClaim", "Deployment",
+     "StatefulSet", "Role", "ClusterRole", "Ingress", "PriorityClass")
+)
+"""Kinds whose new name Kustomize writes into other objects, though only into kinds it knows
+(kubernetes-sigs/kustomize@api/internal/konfig/builtinpluginconsts/namereference.go)."""
+
+CLUSTER_SCOPED = frozenset(
+    ("Namespace", "ResourceFlavor", "ClusterQueue", "Cohort", "WorkloadPriorityClass", "AdmissionCheck",
+     "Topology", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition",
+     "ClusterServingRuntime", "ClusterStorageContainer", "ClusterTriggerAuthentication",
+     "ClusterTrainingRuntime", "PersistentVolume", "StorageClass", "GatewayClass", "LocalModelCache",
+     "LocalModelNodeGroup", "MultiKueueConfig", "MultiKueueCluster", "ProvisioningRequestConfig",
+     "DeviceClass", "RuntimeClass")
+)
+"""Kinds without a namespace; Kustomize knows the built-in ones alone (kustomize#2498)."""
+
+
+def composed(files: Files, folder: str) -> list[Json]:
+    """Build the objects of a folder. Raises GenError with what cannot be composed exactly."""
+    kustomization = files.get(f"{folder}/kustomization.yaml")
+    if kustomization is None:
+        raise one("E601", f"{folder} has no kustomization.yaml", Where(folder))
+    spec = kustomization.data
+    problems = list(_unsupported(kustomization))
+    if problems:
+        raise GenError(problems)
+    objects = list(_resources(files, folder, kustomization))
+    for patch in spec.get("patches", ()):
+        file = files.get(normpath(f"{folder}/{patch['path']}"))
+        if file is None:
+            raise _refused(kustomization, f"the patch {patch['path']} does not exist")
+        _apply(objects, file)
+    return [_transformed(item, kustomization) for item in objects]
+
+
+def _unsupported(kustomization: RenderedFile) -> Iterator[Problem]:
+    where = _where(kustomization)
+    for key in kustomization.data:
+        if key not in _COMPOSED:
+            hint = "render the objects as they should be: gen checks what it can compose"
+            message = f"`{key}` in {kustomization.path} is not composed by gen"
+            yield Problem("E601", message, where, hint)
+    for patch in kustomization.data.get("patches", ()):
+        if set(patch) != {"path"}:
+            message = f"a patch of {kustomization.path} has more than a `path`"
+            hint = "a patch is a file with apiVersion, kind and name of its target"
+            yield Problem("E601", message, where, hint)
+
+
+def _resources(files: Files, folder: str, kustomization: RenderedFile) -> Iterator[Json]:
+    for entry in kustomization.data.get("resources", ()):
+        path = normpath(f"{folder}/{entry}")
+        if path in files:
+            yield files[path].data
+        elif f"{path}/kustomization.yaml" in files:
+            yield from composed(files, path)
+        else:
+            raise _refused(kustomization, f"the resource {entry} does not exist")
+
+
+def _apply(objects: list[Json], patch: RenderedFile) -> None:
+    for index, target in enumerate(objects):
+        if identity(target)[:2] == identity(patch.data)[:2] and _name(target) == _name(patch.data):
+            by_name = is_built_in(target)
+            objects[index] = _merged(target, patch.data, patch, (), by_name=by_name)
+            return
+    kind, name = patch.data.get("kind"), _name(patch.data)
+    raise _refused(patch, f"no {kind} `{name}` to patch")
+
+
+def identity(item: Json) -> tuple[str, str, str, str]:
+    """Tell an object from all others of its cluster: group, kind, namespace, name."""
+    metadata = item.get("metadata") or {}
+    group = str(item.get("apiVersion", "")).rpartition("/")[0]
+    return group, str(item.get("kind")), metadata.get("namespace", ""), metadata.get("name", "")
+
+
+def _name(item: Json) -> Any:
+    return (item.get("metadata") or {}).get("name")
+
+
+def is_built_in(item: Json) -> bool:
+    """Say whether Kustomize knows how lists of this kind merge: Kubernetes' own kinds alone."""
+    group = str(item.get("apiVersion", "")).rpartition("/")[0]
+    return "." not in group or group.endswith(".k8s.io") and group.count(".") == 2 and "gateway" not in group
+
+
+def _merged(under: Json, over: Json, patch: RenderedFile, path: tuple[str, ...], *, by_name: bool) -> Json:
+    """Merge a patch into a map; null removes a key."""
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        here = (*path, key)
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            base = below if isinstance(below, dict) else {}
+            result[key] = _merged(base, value, patch, here, by_name=by_name)
+        elif isinstance(value, list | tuple) and below:
+            result[key] = _merged_list(below, value, patch, here, by_name=by_name)
+        else:
+            result[key] = value
+    return result
+
+
+def _merged_list(
+    under: Any, over: Any, patch: RenderedFile, path: tuple[str, ...], *, by_name: bool
+) -> list[Any]:
+    """Merge containers by name; any other list on both sides would lose what stands below."""
+    where = ".".join(path)
+    if not (by_name and path[-1] in _MERGED_BY_NAME):
+        raise _refused(
+            patch,
+            f"the list `{where}` is in the base and in this patch, and Kustomize would drop the base's",
+            "a list stands either wholly in the base or wholly in the overlay",
+        )
+    patches = {item.get("name"): item for item in over}
+    strangers = patches.keys() - {item.get("name") for item in under}
+    if strangers:
+        raise _refused(patch, f"`{where}` has no item named {', '.join(map(str, strangers))} to patch")
+    return [
+        _merged(item, patches[item["name"]], patch, path, by_name=by_name)
+        if item.get("name") in patches
+        else item
+        for item in under
+    ]
+
+
+def _transformed(item: Json, kustomization: RenderedFile) -> Json:
+    """Give an object the kustomization's namespace and its name's prefix and suffix."""
+    spec, kind = kustomization.data, item.get("kind")
+    prefix, suffix, namespace = (spec.get(key) for key in ("namePrefix", "nameSuffix", "namespace"))
+    metadata = dict(item.get("metadata") or {})
+    if (prefix or suffix) and kind not in _NEVER_RENAMED:
+        if kind in _REFERRED_TO:
+            hint = "render it outside of this folder, under its final name"
+            raise _refused(kustomization, f"a suffix on a {kind} would not reach what refers to it", hint)
+        metadata["name"] = f"{prefix or ''}{metadata.get('name', '')}{suffix or ''}"
+    if namespace:
+        if kind in CLUSTER_SCOPED:
+            hint = "render it in the platform's folder"
+            raise _refused(kustomization, f"a {kind} has no namespace, and this would give it one", hint)
+        metadata["namespace"] = namespace
+    return {**item, "metadata": metadata}
+
+
+def _where(file: RenderedFile) -> Where:
+    return Where(f"templates/{file.template}")
+
+
+def _refused(file: RenderedFile, message: str, hint: str = "") -> GenError:
+    return one("E601", f"{message} (in {file.path})", _where(file), hint)

@@ -1,0 +1,106 @@
+"""Stage 1: from a folder to documents. Nothing is interpreted here, and nothing is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from generator import yamlio
+from generator.documents import Document
+from generator.problems import GenError, Problem, Where, one
+from generator.records import Workspace
+
+FOLDERS = {"model": "models", "environment": "environments"}
+
+
+def workspace(root: Path, models: Collection[str] = ()) -> Workspace:
+    """Read the environments of a repository and its models, or the named ones of them."""
+    problems: list[Problem] = []
+    read = {
+        kind: tuple(_documents(root, kind, wanted, problems))
+        for kind, wanted in (("model", models), ("environment", ()))
+    }
+    return Workspace(root, read["model"], read["environment"], tuple(problems))
+
+
+def names(root: Path, kind: str) -> list[str]:
+    """List the models or environments that have a file, without reading it."""
+    return [path.stem for path in _files(root, kind)]
+
+
+def _files(root: Path, kind: str) -> list[Path]:
+    folder = root / FOLDERS[kind]
+    try:
+        return sorted(path for path in folder.iterdir() if _is_document(path))
+    except (FileNotFoundError, NotADirectoryError):
+        hint = f"a {kind} is a file {FOLDERS[kind]}/<name>.yaml; --root says where they are"
+        raise one("E105", f"there is no folder {FOLDERS[kind]}/", Where(FOLDERS[kind]), hint) from None
+    except OSError as error:
+        message = f"this folder cannot be read: {error.strerror}"
+        raise one("E101", message, Where(FOLDERS[kind])) from None
+
+
+def _is_document(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    return path.suffix in (".yaml", ".yml") or path.is_dir()
+
+
+def _documents(
+    root: Path, kind: str, wanted: Collection[str], problems: list[Problem]
+) -> Iterator[Document]:
+    try:
+        files = [path for path in _files(root, kind) if not wanted or path.stem in wanted]
+    except GenError as error:
+        problems += error.problems
+        return
+    if not files:
+        folder = FOLDERS[kind]
+        hint = f"write {folder}/<name>.yaml; `gen schema {kind}` says what belongs in it"
+        problems.append(Problem("E105", f"{folder}/ holds no {kind}", Where(folder), hint))
+    for path in files:
+        try:
+            yield _document(root, kind, path)
+        except GenError as error:
+            problems += error.problems
+
+
+def _document(root: Path, kind: str, path: Path) -> Document:
+    name = path.relative_to(root).as_posix()
+    _refuse_strangers(root, path, name)
+    text = _text(path, name)
+    try:
+        data = yamlio.load(text)
+    except yamlio.YamlError as error:
+        raise GenError(
+            Problem("E103", issue.message, Where(name, issue.line, issue.column), issue.hint)
+            for issue in error.issues
+        ) from None
+    if not isinstance(data, dict):
+        found = "empty" if data is None else "not a mapping of keys"
+        hint = f"start with `name: {path.stem}`; `gen schema {kind}` says what belongs here"
+        raise one("E104", f"this {kind} is {found}", Where(name, 1, 1), hint)
+    return Document(kind, name, path.stem, text, data)
+
+
+def _refuse_strangers(root: Path, path: Path, name: str) -> None:
+    """Refuse what looks like a document and is none: folders, `.yml`, links out of the tree."""
+    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+        message = "this link leads out of the repository, so other machines cannot read it"
+        raise one("E102", message, Where(name), "put the file itself here")
+    if path.is_dir():
+        raise one("E106", "a folder is not read here", Where(name), "move its files one level up")
+    if path.suffix == ".yml":
+        raise one("E106", "only `.yaml` files are read", Where(name), f"rename it to {path.stem}.yaml")
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        message = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+        raise one("E102", message, Where(name, line, column), "save the file as UTF-8") from None
+    except OSError as error:
+        raise one("E101", f"this file cannot be read: {error.strerror}", Where(name)) from None

@@ -1,0 +1,278 @@
+"""Stage 4: which files there are, from which template, with which context.
+
+A file exists because it stands here, never because a template came out empty. Lists of resources
+and patches are derived from the files themselves, so that none is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from generator.problems import GenError, Problem, Where
+from generator.records import Environment, Json, PlannedFile, Release, Variant
+
+RENDERED, ARGOCD = "rendered", "argocd"
+"""The only folders that gen writes to."""
+
+KUSTOMIZATION = "kustomization.yaml"
+
+_SCALE_METRICS = {"cpu": "cpu", "memory": "memory", "concurrency": "concurrency", "requests-per-second": "rps"}
+"""KServe's own words for the metrics (kserve/kserve@pkg/apis/serving/v1beta1/component.go)."""
+
+_AUTOSCALER_ANNOTATIONS = {
+    "kpa": {"autoscaling.knative.dev/class": "kpa.autoscaling.knative.dev"},
+    "knative-hpa": {"autoscaling.knative.dev/class": "hpa.autoscaling.knative.dev"},
+    "kserve-hpa": {"serving.kserve.io/autoscalerClass": "hpa"},
+    "keda": {"serving.kserve.io/autoscalerClass": "external"},
+    "none": {"serving.kserve.io/autoscalerClass": "none"},
+}
+"""Who scales is always said: what KServe does without a word depends on the cluster."""
+
+SYNC_RETRY: Json = {"limit": 5, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
+"""`refresh` lets a revert replace the commit that a retry would try again (Argo CD 3.2)."""
+
+
+def base_path(model: str) -> str:
+    """Return the folder of a model's Kustomize base."""
+    return f"{RENDERED}/_base/{model}"
+
+
+def overlay_path(environment: str, model: str) -> str:
+    """Return the folder of a model's Kustomize overlay."""
+    return f"{RENDERED}/{environment}/{model}"
+
+
+def platform_path(environment: str) -> str:
+    """Return the folder of what an environment itself consists of."""
+    return f"{RENDERED}/{environment}/_platform"
+
+
+def applications_path(environment: str) -> str:
+    """Return the folder that the root Application of an environment syncs."""
+    return f"{ARGOCD}/{environment}"
+
+
+def base(release: Release) -> tuple[PlannedFile, ...]:
+    """Plan the base of a model: only what cannot differ between environments."""
+    folder = _Folder(base_path(release.model), release.document.path, _context(release))
+    if release.serving.backend == "kserve":
+        folder.add("inference-service.yaml", "base/inference-service.yaml.j2")
+    else:
+        folder.add("deployment.yaml", "base/deployment.yaml.j2")
+        folder.add("service.yaml", "base/service.yaml.j2")
+    return folder.closed("base/kustomization.yaml.j2")
+
+
+def overlay(release: Release, digest: str) -> tuple[PlannedFile, ...]:
+    """Plan the overlay of a release; `digest` is of the base's files."""
+    path = overlay_path(release.environment.name, release.model)
+    folder = _Folder(path, release.document.path, _context(release), comments=(f"base sha256:{digest}",))
+    namespace = release.environment.namespace
+    if release.strategy != "route":
+        _workload(folder, release, _canary_of(release) or release.stable)
+        _shared(folder, release)
+        return folder.closed(_OVERLAY, namespace=namespace, below=base_path(release.model))
+    files: list[PlannedFile] = []
+    for variant in release.variants:
+        version = _Folder(f"{path}/{variant.artifact.version}", folder.producer, folder.context)
+        _workload(version, release, variant)
+        suffix = f"-{variant.artifact.version}"
+        files += version.closed(_OVERLAY, name_suffix=suffix, below=base_path(release.model))
+        folder.resources.append(variant.artifact.version)
+    folder.add("http-route.yaml", "overlay/http-route.yaml.j2")
+    _shared(folder, release)
+    return (*folder.closed(_OVERLAY, namespace=namespace), *files)
+
+
+_OVERLAY = "overlay/kustomization.yaml.j2"
+
+
+def _canary_of(release: Release) -> Variant | None:
+    """With Knative, the one InferenceService says what the canary is; the stable version is the
+    revision before it."""
+    return next((variant for variant in release.variants if variant.role == "canary"), None)
+
+
+def _context(release: Release) -> Json:
+    return {"release": release, "serving": release.serving, "environment": release.environment}
+
+
+def _workload(folder: _Folder, release: Release, variant: Variant) -> None:
+    """Plan the patches of one workload, one concern each, and its autoscaler."""
+    kind = "inference-service" if release.serving.backend == "kserve" else "deployment"
+    extra = {"variant": variant, **_kserve_scaling(variant)}
+    for concern in _concerns(release, variant):
+        folder.patch(f"patch-{concern}.yaml", f"overlay/{kind}/patch-{concern}.yaml.j2", extra)
+    if variant.scaling.autoscaler == "keda":
+        folder.add("scaled-object.yaml", "overlay/scaled-object.yaml.j2", extra)
+    if variant.scaling.autoscaler == "hpa":
+        folder.add("horizontal-pod-autoscaler.yaml", "overlay/horizontal-pod-autoscaler.yaml.j2", extra)
+
+
+def _kserve_scaling(variant: Variant) -> Json:
+    """KServe is told the metric only where it scales; a metric beside KEDA would be a second one."""
+    owner = variant.scaling.autoscaler
+    is_kserves = owner in ("kpa", "knative-hpa", "kserve-hpa")
+    return {
+        "autoscaler_annotations": _AUTOSCALER_ANNOTATIONS.get(owner, {}),
+        "scale_metric": _SCALE_METRICS[variant.scaling.metric] if is_kserves else "",
+    }
+
+
+def _concerns(release: Release, variant: Variant) -> Iterator[str]:
+    if release.serving.backend == "kserve":
+        yield from ("mode", "version", "scaling")
+    else:
+        yield "version"
+    if release.serving.resources["requests"] or release.serving.resources["limits"]:
+        yield "resources"
+    if release.placement:
+        yield "placement"
+    if release.serving.service_account:
+        yield "service-account"
+    if release.queue:
+        yield "queue"
+    if release.strategy == "knative" and variant.role == "canary":
+        yield "traffic"
+
+
+def _shared(folder: _Folder, release: Release) -> None:
+    """Plan what all versions of a release use."""
+    if release.serving.service_account:
+        secrets = [{"name": name} for name in release.serving.service_account_secrets]
+        extra = {"service_account_secrets": secrets}
+        folder.add("service-account.yaml", "overlay/service-account.yaml.j2", extra)
+
+
+def application(release: Release) -> PlannedFile:
+    """Plan the Argo CD Application of a release."""
+    environment = release.environment.name
+    return PlannedFile(
+        path=f"{applications_path(environment)}/application-{release.model}.yaml",
+        template="argocd/application-model.yaml.j2",
+        context={
+            **_context(release),
+            "path": overlay_path(environment, release.model),
+            "base": base_path(release.model),
+            "sync_policy": _sync_policy(release.environment, ["ApplyOutOfSyncOnly=true"]),
+        },
+        producer=release.document.path,
+    )
+
+
+def platform(environment: Environment) -> tuple[PlannedFile, ...]:
+    """Plan what an environment itself consists of: namespace, flavors and queues."""
+    folder = _Folder(
+        platform_path(environment.name), environment.document.path, {"environment": environment}
+    )
+    folder.add("namespace.yaml", "platform/namespace.yaml.j2")
+    if environment.kueue:
+        for flavor in environment.flavors.values():
+            path = f"resource-flavor-{flavor.name}.yaml"
+            folder.add(path, "platform/resource-flavor.yaml.j2", {"flavor": flavor})
+    for queue in environment.queues.values():
+        for kind in ("cluster-queue", "local-queue"):
+            folder.add(f"{kind}-{queue.name}.yaml", f"platform/{kind}.yaml.j2", {"queue": queue})
+    return folder.closed("platform/kustomization.yaml.j2")
+
+
+def delivery(environment: Environment) -> tuple[PlannedFile, ...]:
+    """Plan how Argo CD finds an environment: root Application, projects, the platform's own."""
+    folder = applications_path(environment.name)
+    planned = (
+        (f"{folder}.yaml", "application-root", folder),
+        (f"{folder}/app-project-models.yaml", "app-project-models", ""),
+        (f"{folder}/app-project-platform.yaml", "app-project-platform", ""),
+        (f"{folder}/application-_platform.yaml", "application-platform", platform_path(environment.name)),
+    )
+    return tuple(
+        PlannedFile(
+            path=path,
+            template=f"argocd/{template}.yaml.j2",
+            context={
+                "environment": environment,
+                "path": source,
+                "sync_policy": _sync_policy(environment, ["ServerSideApply=true"] if "platform" in template else []),
+            },
+            producer=environment.document.path,
+        )
+        for path, template, source in planned
+    )
+
+
+def _sync_policy(environment: Environment, options: list[str]) -> Json:
+    policy: Json = {}
+    if environment.argocd.auto_sync:
+        policy["automated"] = {"prune": True, "selfHeal": True, "allowEmpty": False}
+    policy["retry"] = SYNC_RETRY
+    policy["syncOptions"] = [*options, "FailOnSharedResource=true"]
+    return policy
+
+
+class _Folder:
+    """Collects the files of one kustomization, and the lists that it needs of them."""
+
+    def __init__(self, path: str, producer: str, context: Json, comments: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self.producer = producer
+        self.context = context
+        self.comments = comments
+        self.files: list[PlannedFile] = []
+        self.resources: list[str] = []
+        self.patches: list[Json] = []
+
+    def add(self, name: str, template: str, extra: Json | None = None) -> None:
+        """Plan a resource."""
+        self._file(name, template, extra)
+        self.resources.append(name)
+
+    def patch(self, name: str, template: str, extra: Json | None = None) -> None:
+        """Plan a patch; it finds its target by kind and name."""
+        self._file(name, template, extra)
+        self.patches.append({"path": name})
+
+    def closed(
+        self, template: str, *, namespace: str = "", name_suffix: str = "", below: str = ""
+    ) -> tuple[PlannedFile, ...]:
+        """Plan the kustomization itself and return all files; `below` is the base it builds on."""
+        bases = [_relative(below, self.path)] if below else []
+        lists: dict[str, Any] = {
+            "resources": [*bases, *self.resources],
+            "patches": self.patches,
+            "namespace": namespace,
+            "name_suffix": name_suffix,
+        }
+        kustomization = PlannedFile(
+            f"{self.path}/{KUSTOMIZATION}", template, {**self.context, **lists}, self.producer, self.comments
+        )
+        return (kustomization, *self.files)
+
+    def _file(self, name: str, template: str, extra: Json | None) -> None:
+        context = {**self.context, **extra} if extra else self.context
+        self.files.append(PlannedFile(f"{self.path}/{name}", template, context, self.producer))
+
+
+def _relative(target: str, start: str) -> str:
+    """Lead from one folder of the tree to another, as a kustomization writes it."""
+    up = "../" * len(PurePosixPath(start).relative_to(RENDERED).parts)
+    return f"{up}{PurePosixPath(target).relative_to(RENDERED)}"
+
+
+def clashes(files: Iterable[PlannedFile], known: dict[str, str]) -> Sequence[PlannedFile]:
+    """Return the files as they are if every path is written once.
+
+    `known` has the producer of each path of the run and is added to. Raises GenError that names
+    both producers of a path.
+    """
+    planned = list(files)
+    problems: list[Problem] = []
+    for file in planned:
+        if file.path in known:
+            message = f"{file.path} would be written by {known[file.path]} and by {file.producer}"
+            problems.append(Problem("E401", message, Where(file.producer), "rename one of them"))
+        known[file.path] = file.producer
+    if problems:
+        raise GenError(problems)
+    return planned

@@ -1,0 +1,336 @@
+"""Prepared manifests: a template is parsed once, values only ever fill its slots.
+
+Jinja's finalize hook records each value and leaves one private-use character in its place. The
+text that comes out, the *skeleton*, depends on control flow alone. It is parsed once and becomes a
+function from values to the object and its text, as a database prepares a statement: the structure
+comes from the template, and no value can change it. The text is never parsed again.
+
+A slot is a whole YAML scalar. If the scalar is nothing but one expression, the slot takes any
+value: a number stays a number, a list or mapping becomes a block at that place, a text of several
+lines a literal block. If the scalar mixes text and expressions, it is joined to one string.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from generator import scalars, yamlio
+from generator.yamlio import MappingNode, Node, ScalarNode, SequenceNode, YamlError, YamlIssue
+
+FIRST, LAST = 0xE000, 0xF770
+_TOKEN = re.compile(f"[{chr(FIRST)}-{chr(LAST)}]")
+_PIECES = re.compile(f"([{chr(FIRST)}-{chr(LAST)}])")
+CAPACITY = LAST - FIRST + 1
+"""How many expressions one template may place."""
+
+_CACHED = 512
+"""Skeletons kept per engine; a template has one per combination of its branches."""
+
+Filled = tuple[dict[str, Any], str]
+Part = str | int
+"""A piece of a composite scalar: fixed text, or the index of a value."""
+
+
+class SkeletonError(Exception):
+    """A template that cannot be prepared; `line` counts from 1 within the skeleton."""
+
+    def __init__(self, line: int, message: str, hint: str = "") -> None:
+        self.line = line
+        self.message = message
+        self.hint = hint
+        super().__init__(f"line {line}: {message}")
+
+
+def token(index: int, line: int = 1) -> str:
+    """Return the character that stands for the value of an index."""
+    if index >= CAPACITY:
+        raise SkeletonError(line, f"more than {CAPACITY} expressions", "place whole lists instead")
+    return chr(FIRST + index)
+
+
+def has_token(text: str) -> bool:
+    """Say whether a text is a piece of a skeleton already, as a macro's result is."""
+    return not text.isascii() and _TOKEN.search(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A span of the skeleton and what fills it.
+
+    `parts` is one index for a whole value, or the pieces of a string. `indent` is the indentation
+    of a block that takes the span's place; `own_line` says that a block starts on a new line.
+    """
+
+    start: int
+    end: int
+    parts: tuple[Part, ...]
+    whole: bool
+    indent: str | None
+    own_line: bool
+
+    def value(self, values: Sequence[Any]) -> Any:
+        """Join the pieces, or return the one value as it is."""
+        if self.whole:
+            return values[int(self.parts[0])]
+        return "".join(
+            part if isinstance(part, str) else as_text(values[part]) for part in self.parts
+        )
+
+    def text(self, values: Sequence[Any]) -> str:
+        """Write the value as it stands at this place, with what separates it from its key."""
+        value = self.value(values)
+        gap = " " if self.own_line else ""
+        if self.indent is None:
+            return gap + scalars.flow(value)
+        if scalars.is_block(value):
+            written = scalars.block(value, self.indent)
+            return f"\n{written}" if self.own_line else written.removeprefix(self.indent)
+        if value.__class__ is str and scalars.is_literal(value):
+            return gap + scalars.literal(value, self.indent)
+        return gap + scalars.flow(value)
+
+
+def as_text(value: Any) -> str:
+    """Write a value within a string, as YAML would write it alone; None is nothing."""
+    if value.__class__ is str:
+        return str(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return scalars.scalar(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError(f"a {type(value).__name__} cannot be part of a text")
+
+
+Shape = Any
+"""A tree like the data, with Slots where values go; a mapping is a list of pairs in a `_Pairs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    items: tuple[tuple[Any, Shape], ...]
+    is_fixed: bool
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Turns the nodes of a skeleton into its shape, and collects the slots in order."""
+
+    skeleton: str
+    slots: list[Slot] = field(default_factory=list)
+
+    def shape(self, node: Node, *, indent: int = 0, own_line: bool = False, flow: bool = False) -> Shape:
+        """Read a node; `indent` is where a block would stand in its place."""
+        flow = flow or bool(getattr(node, "flow_style", False))
+        if isinstance(node, MappingNode):
+            return self._mapping(node, flow=flow)
+        if isinstance(node, SequenceNode):
+            return [self.shape(item, indent=item.start_mark.column, flow=flow) for item in node.value]
+        return self._scalar(node, indent=None if flow else indent, own_line=own_line)
+
+    def _mapping(self, node: Node, *, flow: bool) -> _Pairs:
+        items = []
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                raise SkeletonError(key.start_mark.line + 1, "a key must be a text")
+            read = self._key(key)
+            indent = key.start_mark.column + 2
+            items.append((read, self.shape(value, indent=indent, own_line=not flow, flow=flow)))
+        fixed = [key for key, _ in items if not isinstance(key, Slot)]
+        for key in fixed:
+            if fixed.count(key) > 1:
+                raise SkeletonError(node.start_mark.line + 1, f"duplicate key `{key}`")
+        return _Pairs(tuple(items), is_fixed=len(fixed) == len(items))
+
+    def _key(self, node: Node) -> Any:
+        """A key is always a text, whatever value it is made of."""
+        if not has_token(node.value):
+            return node.value
+        slot = replace(self._slot(node, node.value, indent=None, own_line=False), whole=False)
+        self.slots.append(slot)
+        return slot
+
+    def _scalar(self, node: Node, *, indent: int | None, own_line: bool) -> Any:
+        text: str = node.value
+        line = node.start_mark.line + 1
+        if node.tag not in (yamlio.PLAIN, yamlio.QUOTED):
+            raise SkeletonError(line, "a tag has no place in a manifest")
+        if not has_token(text):
+            return text if node.tag == yamlio.QUOTED else yamlio.core_scalar(text)
+        slot = self._slot(node, text, indent=indent, own_line=own_line)
+        self.slots.append(slot)
+        return slot
+
+    def _slot(self, node: Node, text: str, *, indent: int | None, own_line: bool) -> Slot:
+        pieces = [piece for piece in _PIECES.split(text) if piece]
+        parts = tuple(ord(p) - FIRST if _TOKEN.match(p) else p for p in pieces)
+        start, end = node.start_mark.index, node.end_mark.index
+        if node.style in ("|", ">"):
+            end = start + len(self.skeleton[start:end].rstrip())
+        if own_line:
+            before = self.skeleton[:start]
+            own_line = before.endswith(" ") and not before.rstrip(" ").endswith("\n")
+            start = len(before.rstrip(" ")) if own_line else start
+        return Slot(
+            start=start,
+            end=end,
+            parts=parts,
+            whole=len(parts) == 1 and not node.style,
+            indent=None if indent is None else " " * indent,
+            own_line=own_line,
+        )
+
+
+class Statement:
+    """One prepared skeleton: call `fill` with the values of its slots."""
+
+    def __init__(self, skeleton: str) -> None:
+        self.skeleton = skeleton
+        node = _composed(skeleton)
+        reader = _Reader(skeleton)
+        self.shape = reader.shape(node)
+        self.slots = sorted(reader.slots, key=lambda slot: slot.start)
+        _refuse_strays(skeleton, self.slots)
+        self._data: Callable[[Sequence[Any]], Any] = _compiled(self.shape)
+        self._fixed = _between(skeleton, self.slots)
+        self._is_verified = False
+
+    def fill(self, values: Sequence[Any], *, paranoid: bool = False) -> Filled:
+        """Return the object and its text. The first result is read back by a real parser.
+
+        Raises SkeletonError for a value that has no place where it stands.
+        """
+        try:
+            texts = [slot.text(values) for slot in self.slots]
+        except (TypeError, ValueError) as error:
+            raise SkeletonError(self._line_of(values), str(error)) from None
+        data = self._data(values)
+        pieces = [piece for pair in zip(self._fixed, texts, strict=False) for piece in pair]
+        text = "".join([*pieces, self._fixed[-1]])
+        if paranoid or not self._is_verified:
+            _verify(data, text)
+            self._is_verified = True
+        return data, text
+
+    def _line_of(self, values: Sequence[Any]) -> int:
+        for slot in self.slots:
+            try:
+                slot.text(values)
+            except (TypeError, ValueError):
+                return self.skeleton.count("\n", 0, slot.end) + 1
+        return 1
+
+
+def _composed(skeleton: str) -> Node:
+    try:
+        node = yamlio.compose(skeleton)
+    except YamlError as error:
+        issue = error.issues[0]
+        raise SkeletonError(issue.line, issue.message, issue.hint) from None
+    if not isinstance(node, MappingNode):
+        raise SkeletonError(1, "a template must give one object", "start with apiVersion and kind")
+    return node
+
+
+def _refuse_strays(skeleton: str, slots: Sequence[Slot]) -> None:
+    """An expression in a comment, an anchor or a tag is in no slot."""
+    covered = [(slot.start, slot.end) for slot in slots]
+    for match in _TOKEN.finditer(skeleton):
+        if not any(start <= match.start() < end for start, end in covered):
+            line = skeleton.count("\n", 0, match.start()) + 1
+            message = "an expression in a comment, an anchor, an alias or a tag"
+            raise SkeletonError(line, message, "expressions stand where a value or a key stands")
+
+
+def _between(skeleton: str, slots: Sequence[Slot]) -> list[str]:
+    ends = [0, *(slot.end for slot in slots)]
+    starts = [*(slot.start for slot in slots), len(skeleton)]
+    return [skeleton[end:start] for end, start in zip(ends, starts, strict=True)]
+
+
+def _compiled(shape: Shape) -> Callable[[Sequence[Any]], Any]:
+    """Turn a shape into one function, so that building the object costs what its literal costs."""
+    slots: list[Slot] = []
+    source = f"lambda v: {_source(shape, slots)}"
+    scope = {"slots": slots, "pairs": _pairs}
+    compiled: Callable[[Sequence[Any]], Any] = eval(source, scope)  # noqa: S307 source is ours
+    return compiled
+
+
+def _source(shape: Shape, slots: list[Slot]) -> str:
+    if isinstance(shape, Slot):
+        if shape.whole:
+            return f"v[{shape.parts[0]}]"
+        slots.append(shape)
+        return f"slots[{len(slots) - 1}].value(v)"
+    if isinstance(shape, list):
+        return "[" + ",".join(_source(item, slots) for item in shape) + "]"
+    if not isinstance(shape, _Pairs):
+        return repr(shape)
+    pairs = [(_source(key, slots), _source(value, slots)) for key, value in shape.items]
+    if shape.is_fixed:
+        return "{" + ",".join(f"{key}:{value}" for key, value in pairs) + "}"
+    return "pairs([" + ",".join(f"({key},{value})" for key, value in pairs) + "])"
+
+
+def _pairs(items: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Build a mapping whose keys are values: they may not be equal."""
+    mapping = dict(items)
+    if len(mapping) != len(items):
+        keys = [key for key, _ in items]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise SkeletonError(1, f"the key `{twice}` comes out twice")
+    return mapping
+
+
+def _verify(data: Any, text: str) -> None:
+    try:
+        parsed = yamlio.load(text)
+    except YamlError as error:
+        issue: YamlIssue = error.issues[0]
+        raise SkeletonError(issue.line, f"the result is not what was meant: {issue.message}") from None
+    if parsed != _plain(data):
+        place = next(_differences(_plain(data), parsed), "the object")
+        raise SkeletonError(1, f"the text does not say what the object says at {place}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _differences(left: Any, right: Any, path: str = "") -> Iterator[str]:
+    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
+        for key in left:
+            yield from _differences(left[key], right[key], f"{path}.{key}")
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        for index, pair in enumerate(zip(left, right, strict=True)):
+            yield from _differences(*pair, f"{path}[{index}]")
+    elif left != right:
+        yield path.removeprefix(".") or "the root"
+
+
+class Statements:
+    """The prepared skeletons of an engine, the least used forgotten first."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Statement] = OrderedDict()
+
+    def prepare(self, skeleton: str) -> Statement:
+        """Return the statement of a skeleton, prepared on first sight."""
+        statement = self._known.get(skeleton)
+        if statement is None:
+            statement = self._known[skeleton] = Statement(skeleton)
+            if len(self._known) > _CACHED:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(skeleton)
+        return statement

@@ -1,0 +1,65 @@
+"""What can be wrong, where, and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """`error` refuses the run; `warning` is reported and lets it pass."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Where:
+    """A place in a file of the repository.
+
+    `file` is relative to the root, with forward slashes; `line` and `column` count from 1, and
+    0 means that the whole file is meant.
+    """
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.file
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding: what (`message`), where, and what to write instead (`hint`)."""
+
+    code: str
+    message: str
+    where: Where
+    hint: str = ""
+    severity: Severity = Severity.ERROR
+
+    def sort_key(self) -> tuple[Where, str, str]:
+        """File order, so that a report reads like the files do."""
+        return self.where, self.code, self.message
+
+
+class GenError(Exception):
+    """Every problem of a stage, raised once; `cli` alone prints it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(dict.fromkeys(sorted(problems, key=Problem.sort_key)))
+        super().__init__(f"{len(self.problems)} problems")
+
+
+def one(code: str, message: str, where: Where, hint: str = "") -> GenError:
+    """Make the error of a single problem, ready to raise."""
+    return GenError((Problem(code, message, where, hint),))
+
+
+def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Keep what refuses the run."""
+    return tuple(problem for problem in problems if problem.severity is Severity.ERROR)

@@ -1,0 +1,298 @@
+"""What passes from stage to stage. Everything is resolved: no None means "the default" any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from generator.documents import Document
+from generator.problems import Problem, Where
+from generator.yamlio import Pointer
+
+Json = dict[str, Any]
+"""A piece of a Kubernetes object, ready to be placed by a template. Never changed once made."""
+
+Strategy = Literal["knative", "route", "single"]
+"""How versions share traffic: revisions of one InferenceService, one InferenceService per version
+behind an HTTPRoute, or one workload that is updated in place."""
+
+Autoscaler = Literal["kpa", "knative-hpa", "kserve-hpa", "hpa", "keda", "none"]
+"""The one owner of the number of replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The documents of a repository, each kind sorted by path.
+
+    `problems` are those of files that could not be read; the others are here all the same, so
+    that one run can say everything.
+    """
+
+    root: Path
+    models: tuple[Document, ...]
+    environments: tuple[Document, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The Gateway that models are published on, and the domain of their hosts."""
+
+    name: str
+    namespace: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """One kind of nodes: a ResourceFlavor, and what Pods need to land there.
+
+    `resource` is empty for CPU nodes. `price_per_hour` is for one unit of the resource.
+    """
+
+    name: str
+    resource: str
+    node_labels: Mapping[str, str]
+    taints: list[Json]
+    nodes: int
+    gpus_per_node: int
+    price_per_hour: float
+
+    @property
+    def tolerations(self) -> list[Json]:
+        """One toleration per taint, exact where the taint has a value."""
+        return [_toleration(taint) for taint in self.taints]
+
+
+def _toleration(taint: Json) -> Json:
+    if taint.get("value"):
+        return {"key": taint["key"], "operator": "Equal", "value": taint["value"], "effect": taint["effect"]}
+    return {"key": taint["key"], "operator": "Exists", "effect": taint["effect"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A ClusterQueue with the LocalQueue that leads to it.
+
+    `flavors` holds one entry per flavor in the order of preference, each with the same resources
+    in the order of `covered_resources`, as Kueue's webhook demands.
+    """
+
+    name: str
+    cluster_queue: str
+    cohort: str
+    covered_resources: list[str]
+    flavors: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an environment refuses."""
+
+    pinned_artifacts: bool
+    min_replicas: int
+    scale_to_zero: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArgoCD:
+    """Where Argo CD finds the environment and how it syncs it."""
+
+    repo_url: str
+    revision: str
+    namespace: str
+    project: str
+    auto_sync: bool
+    cascade: bool
+
+    @property
+    def platform_project(self) -> str:
+        """The AppProject of what is cluster-scoped."""
+        return f"{self.project}-platform"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One cluster and namespace, resolved. Versions of systems that are absent are empty."""
+
+    name: str
+    namespace: str
+    server: str
+    kubernetes: str
+    kserve: str
+    mode: Literal["Standard", "Knative"]
+    gateway: Gateway | None
+    kueue: str
+    keda: str
+    prometheus: str
+    flavors: Mapping[str, Flavor]
+    queues: Mapping[str, Queue]
+    policy: Policy
+    argocd: ArgoCD
+    document: Document = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the Pods of a release run: accelerators, node selector and tolerations of one flavor."""
+
+    flavor: str
+    resource: str
+    count: int
+    node_selector: Mapping[str, str]
+    tolerations: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Replicas and what decides; `query` is PromQL for KEDA and empty elsewhere."""
+
+    minimum: int
+    maximum: int
+    metric: str
+    target: int | float
+    autoscaler: Autoscaler
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What a version is: a storage URI or an image (the other is empty), arguments, variables."""
+
+    version: str
+    uri: str
+    image: str
+    args: list[str]
+    env: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One workload of a release.
+
+    `name` is the workload's own, `traffic` its percentage of the requests. `workload` is the
+    Deployment that runs it once KServe has derived its own name.
+    """
+
+    name: str
+    role: Literal["stable", "canary", "standby"]
+    traffic: int
+    artifact: Artifact
+    scaling: Scaling
+    workload: str
+    service: str
+    scaled_object: str
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What is the same for every variant of a release."""
+
+    backend: Literal["kserve", "deployment"]
+    format: str
+    runtime: str
+    protocol: str
+    port: int
+    timeout: int
+    probes: Json
+    resources: Json
+    service_account: str
+    service_account_annotations: Mapping[str, str]
+    service_account_secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Where a setting may come from; the last layer that has it wins.
+
+    `prefix` leads to the layer within its document; `document` is None for what `gen` itself says.
+    """
+
+    document: Document | None
+    prefix: Pointer
+    data: Json = field(repr=False)
+
+    def has(self, pointer: Pointer) -> bool:
+        """Say whether this layer sets the value."""
+        node: Any = self.data
+        for step in pointer:
+            if not isinstance(node, dict) or step not in node:
+                return False
+            node = node[step]
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One model in one environment, complete: templates place what stands here."""
+
+    model: str
+    owner: str
+    description: str
+    environment: Environment = field(repr=False)
+    strategy: Strategy
+    serving: Serving
+    placement: Placement | None
+    queue: str
+    host: str
+    variants: tuple[Variant, ...]
+    document: Document = field(repr=False)
+    layers: tuple[Layer, ...] = field(repr=False)
+
+    @property
+    def stable(self) -> Variant:
+        """The variant that the spec calls `version`."""
+        return self.variants[0]
+
+    @property
+    def pointer(self) -> Pointer:
+        """The model's block for this environment."""
+        return ("environments", self.environment.name)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """One file to be: which template fills it with which context.
+
+    `producer` names the document it comes from, for the header and for whoever collides with it.
+    `comments` stand below the header.
+    """
+
+    path: str
+    template: str
+    context: Mapping[str, Any] = field(repr=False)
+    producer: str
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """One file as text, and the object in it as data, which no parser has to read again."""
+
+    path: str
+    template: str
+    producer: str
+    text: str = field(repr=False)
+    data: Json = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What writing a file does: `create`, `update`, `delete` or `identical`."""
+
+    kind: Literal["create", "update", "delete", "identical"]
+    path: str
+    before: str = field(default="", repr=False)
+    after: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a resolved value came from; without a place, `gen` derived it."""
+
+    setting: str
+    value: Any
+    where: Where | None
+    reason: str = ""

@@ -1,0 +1,199 @@
+"""Stage 5: a planned file becomes text and object. Jinja places values and decides nothing.
+
+The only import of jinja2. A repository's own `templates/<path>` replaces the built-in template of
+the same path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from generator import prepared, yamlio
+from generator.prepared import SkeletonError, Statements
+from generator.problems import GenError, Problem, Where, one
+from generator.records import PlannedFile, RenderedFile
+
+BUILT_IN = Path(__file__).parent / "templates"
+OWN = "templates"
+HEADER = "# Rendered by gen from "
+"""How every file that gen owns begins; nothing else is ever overwritten or deleted."""
+
+
+class _Recorder:
+    """Jinja's finalize hook: keeps the values of one rendering, leaves tokens in the text."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def finalize(self, value: Any) -> str:
+        """Record a value and return what stands for it. Raises what StrictUndefined raises."""
+        if isinstance(value, jinja2.Undefined):
+            return str(value)
+        if isinstance(value, str) and prepared.has_token(value):
+            return value
+        self.values.append(value)
+        return prepared.token(len(self.values) - 1)
+
+
+class Engine:
+    """Renders files from the templates of one repository.
+
+    Every template is compiled once, every skeleton prepared once. `paranoid` parses every text
+    again and compares it with its object.
+    """
+
+    def __init__(self, root: Path, *, paranoid: bool = False) -> None:
+        self._root = root
+        self._paranoid = paranoid
+        self._recorder = _Recorder()
+        self._statements = Statements()
+        self._templates: dict[str, jinja2.Template] = {}
+        self._environment = _environment(self._recorder, [root / OWN, BUILT_IN])
+
+    def files(self, planned: Iterable[PlannedFile]) -> tuple[RenderedFile, ...]:
+        """Render files in their order. Raises GenError with the problems of all of them."""
+        problems: list[Problem] = []
+        rendered: list[RenderedFile] = []
+        for file in planned:
+            try:
+                rendered.append(self.file(file))
+            except GenError as error:
+                problems += error.problems
+        if problems:
+            raise GenError(problems)
+        return tuple(rendered)
+
+    def file(self, planned: PlannedFile) -> RenderedFile:
+        """Render one file. Raises GenError that names template, line and what it was for."""
+        template = self._template(planned.template)
+        values = self._recorder.values
+        values.clear()
+        try:
+            skeleton = template.render(planned.context)
+            statement = self._statements.prepare(skeleton)
+            data, text = statement.fill(values, paranoid=self._paranoid)
+        except GenError:
+            raise
+        except SkeletonError as error:
+            line = self._line_in_template(planned, error)
+            raise self._problem(planned, line, error.message, error.hint) from None
+        except Exception as error:
+            raise self._explained(planned, error) from None
+        header = "".join([f"{HEADER}{planned.producer}. Change that, not this.\n", *_comments(planned)])
+        return RenderedFile(planned.path, planned.template, planned.producer, header + text, data)
+
+    def _template(self, name: str) -> jinja2.Template:
+        template = self._templates.get(name)
+        if template is None:
+            try:
+                template = self._templates[name] = self._environment.get_template(name)
+            except jinja2.TemplateSyntaxError as error:
+                where = self._where(error.name or name, error.lineno)
+                raise one("E501", f"this is not Jinja: {error.message}", where) from None
+            except jinja2.TemplateNotFound as error:
+                message = f"there is no template {error.name}"
+                raise one("E501", message, Where(f"{OWN}/{name}")) from None
+            except (OSError, UnicodeDecodeError) as error:
+                message = f"this template cannot be read: {error}"
+                raise one("E501", message, Where(f"{OWN}/{name}")) from None
+        return template
+
+    def _where(self, template: str, line: int) -> Where:
+        own = self._root / OWN / template
+        folder = OWN if own.is_file() else "generator/templates"
+        return Where(f"{folder}/{template}", line, 1 if line else 0)
+
+    def _problem(self, planned: PlannedFile, line: int, message: str, hint: str = "") -> GenError:
+        where = self._where(planned.template, line)
+        return one("E503", f"{message} (for {planned.path})", where, hint)
+
+    def _explained(self, planned: PlannedFile, error: Exception) -> GenError:
+        """Whatever a template raises is the template's problem: undefined names, bad filters."""
+        name, line = _frame(error.__traceback__, planned.template)
+        where = self._where(name, line)
+        if isinstance(error, jinja2.TemplateSyntaxError):
+            return one("E501", f"this is not Jinja: {error.message}", self._where(error.name or name, error.lineno))
+        if isinstance(error, jinja2.UndefinedError):
+            message = f"{error.message} (for {planned.path})"
+            hint = "the reference of templates lists what there is: " + ", ".join(sorted(planned.context))
+            return one("E502", message, where, hint)
+        message = f"{type(error).__name__}: {error} (for {planned.path})"
+        return one("E503", message, where)
+
+    def _line_in_template(self, planned: PlannedFile, error: SkeletonError) -> int:
+        """Find the template's line of a skeleton's: the same, unless blocks add or drop lines."""
+        source, _, _ = self._source(planned.template)
+        has_blocks = "{%" in source or "{#" in source
+        return 0 if has_blocks and error.line > 1 else error.line
+
+    def _source(self, name: str) -> tuple[str, str | None, Any]:
+        loader = self._environment.loader
+        return loader.get_source(self._environment, name) if loader else ("", None, None)
+
+
+def _comments(planned: PlannedFile) -> list[str]:
+    return [f"# {comment}\n" for comment in planned.comments]
+
+
+def _environment(recorder: _Recorder, folders: list[Path]) -> jinja2.Environment:
+    @jinja2.pass_context  # a hook with a context is never folded into constants at compile time
+    def finalize(_: jinja2.runtime.Context, value: Any) -> str:
+        return recorder.finalize(value)
+
+    return ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=finalize,
+        loader=_Loader([str(folder) for folder in folders]),
+        auto_reload=False,
+    )
+
+
+class _Loader(jinja2.FileSystemLoader):
+    """Refuses a template with a private-use character: it would be taken for a slot."""
+
+    def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str, Any]:
+        """Read a template. Raises TemplateSyntaxError as Jinja's own loaders do."""
+        source, filename, fresh = super().get_source(environment, template)
+        found = yamlio.RESERVED.search(source)
+        if found:
+            line = source.count("\n", 0, found.start()) + 1
+            message = "a private-use character (U+E000 to U+F8FF) in a template"
+            raise jinja2.TemplateSyntaxError(message, line, template, filename)
+        return source, filename, fresh
+
+
+def _frame(traceback: TracebackType | None, fallback: str) -> tuple[str, int]:
+    """Find the innermost template line of a traceback, which Jinja has rewritten."""
+    place = fallback, 0
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if file.endswith(".j2"):
+            place = _template_name(file, fallback), traceback.tb_lineno
+        traceback = traceback.tb_next
+    return place
+
+
+def _template_name(file: str, fallback: str) -> str:
+    for marker in (f"{BUILT_IN.as_posix()}/", f"/{OWN}/"):
+        _, found, name = Path(file).as_posix().rpartition(marker)
+        if found:
+            return name
+    return fallback
+
+
+def template_names(root: Path) -> Mapping[str, Path]:
+    """List the templates by name, a repository's own before the built-in ones."""
+    found: dict[str, Path] = {}
+    for folder in (BUILT_IN, root / OWN):
+        for path in sorted(folder.rglob("*.j2")):
+            found[path.relative_to(folder).as_posix()] = path
+    return found

@@ -1,0 +1,221 @@
+"""Stage 3: a model and its environments become complete releases.
+
+Every fact that a template places is computed here, once: names, strategy, autoscaler, placement,
+arguments. What cannot be resolved is a problem on the line that asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Literal
+
+from generator import autoscaling, contradictions, inventory, naming, quantities, settings
+from generator.documents import Document
+from generator.problems import GenError, Problem
+from generator.records import (
+    Artifact,
+    Environment,
+    Json,
+    Placement,
+    Release,
+    Serving,
+    Strategy,
+    Variant,
+)
+from generator.settings import Settings
+
+_STARTUP_PERIOD = 5
+"""Seconds between two startup probes."""
+
+
+def environments(documents: Iterable[Document]) -> dict[str, Environment]:
+    """Resolve the environments by name. Raises GenError with the problems of all."""
+    problems: list[Problem] = []
+    resolved: dict[str, Environment] = {}
+    for document in documents:
+        try:
+            resolved[document.name] = inventory.environment(document)
+        except GenError as error:
+            problems += error.problems
+    if problems:
+        raise GenError(problems)
+    return resolved
+
+
+def releases(
+    model: Document, known: dict[str, Environment], wanted: Collection[str] = ()
+) -> tuple[Release, ...]:
+    """Resolve a model in each of its environments, or in the wanted ones of them.
+
+    Raises GenError with the problems of all of them.
+    """
+    problems = list(contradictions.of_model(model, known))
+    resolved: list[Release] = []
+    for name in sorted(model.data["environments"]):
+        if name not in known or (wanted and name not in wanted):
+            continue
+        merged = settings.of(model, known[name])
+        strategy = _strategy(known[name], merged)
+        found = list(contradictions.of_release(model, known[name], merged, strategy))
+        problems += found
+        if not problems:
+            resolved.append(_release(model, known[name], merged, strategy))
+    if problems:
+        raise GenError(problems)
+    return tuple(resolved)
+
+
+def _strategy(environment: Environment, merged: Settings) -> Strategy:
+    if merged.get("serving", "backend") == "deployment":
+        return "single"
+    if environment.mode == "Knative":
+        return "knative"
+    return "route" if environment.gateway else "single"
+
+
+def _release(
+    model: Document, environment: Environment, merged: Settings, strategy: Strategy
+) -> Release:
+    gateway, placement = environment.gateway, _placement(environment, merged)
+    routed = strategy == "route" and gateway is not None
+    return Release(
+        model=model.name,
+        owner=model.data["owner"],
+        description=model.data["description"],
+        environment=environment,
+        strategy=strategy,
+        serving=_serving(model.name, merged, placement),
+        placement=placement,
+        queue=merged.get("queue"),
+        host=naming.host(model.name, environment.namespace, gateway.domain) if routed and gateway else "",
+        variants=_variants(model, environment, merged, strategy),
+        document=model,
+        layers=merged.layers,
+    )
+
+
+def _serving(model: str, merged: Settings, placement: Placement | None) -> Serving:
+    spec = merged.get("serving")
+    runtime = autoscaling.runtime_of(merged)
+    account = spec.get("serviceAccount")
+    return Serving(
+        backend=spec["backend"],
+        format=spec.get("format", ""),
+        runtime=spec.get("runtime", runtime.name if runtime else ""),
+        protocol=spec.get("protocol", runtime.protocol if runtime else ""),
+        port=spec.get("port", 8080),
+        timeout=spec["timeout"],
+        probes=_probes(spec.get("probes")),
+        resources=_resources(merged, placement),
+        service_account=model if account is not None else "",
+        service_account_annotations=(account or {}).get("annotations", {}),
+        service_account_secrets=tuple((account or {}).get("secrets", ())),
+    )
+
+
+def _probes(spec: Json | None) -> Json:
+    if spec is None:
+        return {}
+    return {
+        "liveness": spec["liveness"],
+        "readiness": spec["readiness"],
+        "startup": spec.get("startup", spec["liveness"]),
+        "period": _STARTUP_PERIOD,
+        "attempts": -(-spec.get("startupSeconds", 120) // _STARTUP_PERIOD),
+    }
+
+
+def _resources(merged: Settings, placement: Placement | None) -> Json:
+    """Requests and limits; accelerators in both, equal, as Kubernetes demands of them."""
+    spec = merged.get("serving", "resources") or {}
+    requests = {key: quantities.canonical(spec[key]) for key in ("cpu", "memory") if key in spec}
+    limits = requests | {
+        key: quantities.canonical(value) for key, value in spec.get("limits", {}).items()
+    }
+    accelerators = {placement.resource: str(placement.count)} if placement else {}
+    return {"requests": requests | accelerators, "limits": limits | accelerators}
+
+
+def _placement(environment: Environment, merged: Settings) -> Placement | None:
+    gpu = merged.get("serving", "gpu")
+    count = gpu.get("count", 1) if gpu else 0
+    if not count:
+        return None
+    flavor = environment.flavors[gpu["flavor"]]
+    return Placement(flavor.name, flavor.resource, count, flavor.node_labels, flavor.tolerations)
+
+
+def _variants(
+    model: Document, environment: Environment, merged: Settings, strategy: Strategy
+) -> tuple[Variant, ...]:
+    block = model.data["environments"][environment.name]
+    canary, standby = block.get("canary"), block.get("standby")
+    share = canary["traffic"] if canary else 0
+    live: list[tuple[Literal["stable", "canary", "standby"], str, int, Settings]] = [
+        ("stable", block["version"], 100 - share, merged)
+    ]
+    if canary:
+        live.append(("canary", canary["version"], share, settings.of_canary(model, environment.name, merged)))
+    if standby:
+        live.append(("standby", standby, 0, merged))
+    return tuple(
+        _variant(model, environment, own, strategy, role=role, version=version, traffic=traffic)
+        for role, version, traffic, own in live
+    )
+
+
+def _variant(
+    model: Document,
+    environment: Environment,
+    merged: Settings,
+    strategy: Strategy,
+    *,
+    role: Literal["stable", "canary", "standby"],
+    version: str,
+    traffic: int,
+) -> Variant:
+    name = f"{model.name}-{version}" if strategy == "route" else model.name
+    workload = naming.workload(name, merged.get("serving", "backend"))
+    return Variant(
+        name=name,
+        role=role,
+        traffic=traffic,
+        artifact=_artifact(model, merged, version, strategy),
+        scaling=autoscaling.scaling(merged, workload, environment, knative=strategy == "knative"),
+        workload=workload,
+        service=workload,
+        scaled_object=name,
+    )
+
+
+def _artifact(model: Document, merged: Settings, version: str, strategy: Strategy) -> Artifact:
+    spec = model.data["versions"][version]
+    args = [*merged.get("serving", "args"), *spec.get("args", [])]
+    variables = merged.get("serving", "env") | spec.get("env", {})
+    if strategy == "route":
+        args, variables = _served_as(model.name, merged, args, variables)
+    return Artifact(
+        version=version,
+        uri=spec.get("uri", ""),
+        image=spec.get("image", ""),
+        args=args,
+        env=[{"name": name, "value": value} for name, value in variables.items()],
+    )
+
+
+def _served_as(
+    model: str, merged: Settings, args: list[str], variables: dict[str, Any]
+) -> tuple[list[str], dict[str, Any]]:
+    """Let every version answer to the model's name.
+
+    A runtime serves under the InferenceService's name, which has the version in it: behind one
+    route, `/v1/models/<model>` would be unknown to all of them.
+    """
+    runtime = autoscaling.runtime_of(merged)
+    if runtime is None:
+        return args, variables
+    if runtime.served_name_env:
+        return args, {runtime.served_name_env: model} | variables
+    if runtime.served_name_arg and not any(arg.startswith(runtime.served_name_arg) for arg in args):
+        return [f"{runtime.served_name_arg}={model}", *args], variables
+    return args, variables

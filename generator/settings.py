@@ -1,0 +1,123 @@
+"""The two layers of values, environment then model, and who said what.
+
+Maps merge key by key, lists are replaced whole. Origins are not recorded while merging: the layer
+that a value came from is the last one that has it, and that is only looked up when somebody asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from generator.documents import Document
+from generator.problems import Problem, Severity, Where
+from generator.records import Environment, Json, Layer
+from generator.yamlio import Pointer
+
+MERGED = ("serving", "scaling", "queue")
+"""The blocks that every layer may have."""
+
+_BUILT_IN: Json = {
+    "serving": {"backend": "kserve", "args": [], "env": {}, "timeout": 0},
+    "scaling": {"min": 1, "max": 1, "metric": "cpu", "target": 80},
+    "queue": "",
+}
+_KNATIVE: Json = {"scaling": {"metric": "concurrency", "target": 100}}
+"""KPA's own defaults (knative/serving@config/core/configmaps/autoscaler.yaml)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The merged settings of one model in one environment."""
+
+    layers: tuple[Layer, ...]
+    data: Json
+
+    def get(self, *pointer: str) -> Any:
+        """Return a setting, or None where no layer has it."""
+        node: Any = self.data
+        for step in pointer:
+            if not isinstance(node, dict):
+                return None
+            node = node.get(step)
+        return node
+
+    def rank(self, *pointer: str) -> int:
+        """Return the index of the layer that decides a setting; -1 if none does."""
+        ranks = (index for index, layer in enumerate(self.layers) if layer.has(pointer))
+        return max(ranks, default=-1)
+
+    def where(self, *pointer: str) -> Where | None:
+        """Find the place that decides a setting; None if `gen` itself does."""
+        return origin(self.layers, pointer)
+
+    def problem(self, code: str, message: str, pointer: Pointer, hint: str = "") -> Problem:
+        """Make the problem of a setting, where it was decided; of the whole block otherwise."""
+        place = origin(self.layers, pointer)
+        if place is not None:
+            return Problem(code, message, place, hint)
+        nearest = self.layers[-1]
+        assert nearest.document is not None  # noqa: S101 the last layer is the model's block
+        return nearest.document.problem(code, message, nearest.prefix, hint=hint, key=True)
+
+    def over(self, layer: Layer) -> Settings:
+        """Put one more layer on top."""
+        return Settings((*self.layers, layer), merge(self.data, layer.data))
+
+
+def of(model: Document, environment: Environment) -> Settings:
+    """Merge what `gen`, the environment, the model and its block for the environment say."""
+    layers = (
+        Layer(None, (), _BUILT_IN),
+        *((Layer(None, (), _KNATIVE),) if is_knative(model, environment) else ()),
+        Layer(environment.document, ("defaults",), environment.document.data.get("defaults", {})),
+        Layer(model, (), {key: model.data[key] for key in MERGED if key in model.data}),
+        _live_layer(model, environment.name),
+    )
+    data: Json = {}
+    for layer in layers:
+        data = merge(data, layer.data)
+    return Settings(layers, data)
+
+
+def of_canary(model: Document, environment: str, merged: Settings) -> Settings:
+    """Put what the canary says about its own replicas on top; the same settings if nothing."""
+    canary = model.data["environments"][environment].get("canary", {})
+    if "scaling" not in canary:
+        return merged
+    prefix = ("environments", environment, "canary")
+    return merged.over(Layer(model, prefix, {"scaling": canary["scaling"]}))
+
+
+def is_knative(model: Document, environment: Environment) -> bool:
+    """Say whether Knative runs the model: a plain Deployment never is Knative's."""
+    return environment.mode == "Knative" and model.data["serving"].get("backend") != "deployment"
+
+
+def _live_layer(model: Document, environment: str) -> Layer:
+    block = model.data["environments"][environment]
+    merged = {key: block[key] for key in MERGED if key in block}
+    return Layer(model, ("environments", environment), merged)
+
+
+def merge(under: Json, over: Json) -> Json:
+    """Merge two maps key by key; what is not a map in both is replaced whole."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def origin(layers: tuple[Layer, ...], pointer: Pointer) -> Where | None:
+    """Find the place of a setting in the last layer that has it."""
+    for layer in reversed(layers):
+        if layer.has(pointer):
+            return layer.document.where(*layer.prefix, *pointer) if layer.document else None
+    return None
+
+
+def warning(problem: Problem) -> Problem:
+    """Turn a problem into one that lets the run pass."""
+    return Problem(problem.code, problem.message, problem.where, problem.hint, Severity.WARNING)

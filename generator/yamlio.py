@@ -1,0 +1,325 @@
+"""The only import of yaml: YAML 1.2 from libyaml's nodes, with the place of everything.
+
+PyYAML's own constructors read YAML 1.1, where `no`, `012` and `12:30` are not what they seem, and
+keep the last of two equal keys. Here libyaml composes nodes and a small builder reads them: only
+the JSON types, keys are always strings, and whatever else YAML offers is a problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from yaml.cyaml import CParser
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+Pointer = tuple[str | int, ...]
+"""The way from the root of a document to a value: keys and list indexes."""
+
+PLAIN, QUOTED = "plain", "quoted"
+"""The two tags of a composed scalar: how it was written decides what it may be."""
+_SEQUENCE, _MAPPING = "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"
+_STRING = "tag:yaml.org,2002:str"
+
+NODE_LIMIT = 20_000
+"""How many values a document may have once its aliases are followed."""
+DEPTH_LIMIT = 50
+SIZE_LIMIT = 1 << 20
+
+RESERVED = re.compile("[\ue000-\uf8ff]")
+"""Private-use characters: the renderer marks slots with them, so no value may hold one."""
+
+_CORE = re.compile(
+    r"(?P<null>~|null|Null|NULL|)"
+    r"|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)"
+    r"|(?P<int>[-+]?[0-9]{1,100})|0o(?P<octal>[0-7]{1,100})|0x(?P<hex>[0-9a-fA-F]{1,100})"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?)"
+    r"|(?P<special>[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class YamlIssue:
+    """What is wrong with a text as YAML; `line` and `column` count from 1."""
+
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+
+class YamlError(Exception):
+    """Every issue of one text."""
+
+    def __init__(self, issues: list[YamlIssue]) -> None:
+        self.issues = issues
+        super().__init__("; ".join(f"{i.line}:{i.column}: {i.message}" for i in issues))
+
+
+class _Resolver:
+    """Stands in for yaml's resolver: a tag only says whether the scalar was plain or quoted."""
+
+    def resolve(self, kind: type[Node], value: str, implicit: tuple[bool, bool] | bool) -> str:
+        if kind is ScalarNode and isinstance(implicit, tuple):
+            return PLAIN if implicit[0] else QUOTED
+        return _SEQUENCE if kind is SequenceNode else _MAPPING
+
+    def descend_resolver(self, parent: Node | None, index: object) -> None:
+        """Nothing depends on the path."""
+
+    def ascend_resolver(self) -> None:
+        """Nothing depends on the path."""
+
+
+class _Composer(CParser, _Resolver):
+    def __init__(self, text: str) -> None:
+        CParser.__init__(self, text)
+        _Resolver.__init__(self)
+
+
+def compose(text: str) -> Node | None:
+    """Parse one document into nodes, whose tags are `plain` or `quoted`; None if it is empty.
+
+    Raises YamlError with a single issue, since libyaml stops at the first.
+    """
+    try:
+        node: Node | None = _Composer(text).get_single_node()
+    except yaml.MarkedYAMLError as error:
+        raise YamlError([_syntax_issue(text, error)]) from None
+    except yaml.reader.ReaderError as error:
+        raise YamlError([_character_issue(text, error)]) from None
+    return node
+
+
+def _syntax_issue(text: str, error: yaml.MarkedYAMLError) -> YamlIssue:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    problem = error.problem or "this is not YAML"
+    if "'\\t'" in problem or _starts_with_tab(text, line):
+        return YamlIssue(line, column, "a tab cannot indent YAML", "indent with spaces")
+    if "single document" in (error.context or ""):
+        return YamlIssue(line, column, "a second document starts here", "one document per file")
+    context = f" {error.context}" if error.context else ""
+    return YamlIssue(line, column, f"this is not YAML: {problem}{context}", _syntax_hint(problem))
+
+
+def _syntax_hint(problem: str) -> str:
+    if "mapping values are not allowed" in problem:
+        return "a text that contains `: ` needs quotes"
+    if "undefined alias" in problem:
+        return "a text that starts with `*` needs quotes"
+    if "expected <block end>" in problem or "could not find expected ':'" in problem:
+        return "look at the indentation of this line and of the one above"
+    if "cannot start any token" in problem:
+        return "a text that starts with this character needs quotes"
+    return ""
+
+
+def _starts_with_tab(text: str, line: int) -> bool:
+    lines = text.split("\n")
+    around = lines[max(0, line - 2) : line]
+    return any("\t" in candidate[: len(candidate) - len(candidate.lstrip())] for candidate in around)
+
+
+def _character_issue(text: str, error: yaml.reader.ReaderError) -> YamlIssue:
+    found = re.search("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
+    before = text[: found.start()] if found else ""
+    character = f"U+{ord(found[0]):04X}" if found else "a special character"
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return YamlIssue(line, column, f"{character} is not allowed in YAML: {error.reason}", "remove it")
+
+
+def core_scalar(text: str) -> Any:
+    """Read a plain scalar by the YAML 1.2 core schema; a float without a fraction is an int."""
+    match = _CORE.fullmatch(text)
+    if match is None:
+        return text
+    kind = match.lastgroup or "null"
+    return _READ[kind](match[kind])
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < 1e15 else number
+
+
+_READ: dict[str, Any] = {
+    "null": lambda _: None,
+    "true": lambda _: True,
+    "false": lambda _: False,
+    "int": int,
+    "octal": lambda digits: int(digits, 8),
+    "hex": lambda digits: int(digits, 16),
+    "float": _number,
+    "special": lambda text: float(text.replace(".", "")),
+}
+
+_memo: dict[str, Any] = {}
+_MEMO_LIMIT = 50_000
+
+
+def _plain(text: str) -> Any:
+    try:
+        return _memo[text]
+    except KeyError:
+        if len(_memo) >= _MEMO_LIMIT:
+            _memo.clear()
+        value = _memo[text] = core_scalar(text)
+        return value
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Reads nodes into plain data and collects what YAML allows and this format does not."""
+
+    issues: list[YamlIssue] = field(default_factory=list)
+    count: int = 0
+    open: list[Node] = field(default_factory=list)
+
+    def build(self, node: Node) -> Any:
+        self.count += 1
+        if self.count > NODE_LIMIT:
+            raise YamlError([_issue(node, f"more than {NODE_LIMIT} values once aliases are followed")])
+        if node.__class__ is ScalarNode:
+            return self._scalar(node)
+        if len(self.open) >= DEPTH_LIMIT:
+            raise YamlError([_issue(node, f"nested more than {DEPTH_LIMIT} levels deep")])
+        if any(node is outer for outer in self.open):
+            raise YamlError([_issue(node, "an alias that contains itself", "write the value out")])
+        self.open.append(node)
+        value = self._mapping(node) if node.__class__ is MappingNode else self._sequence(node)
+        self.open.pop()
+        return value
+
+    def _scalar(self, node: Node) -> Any:
+        value = node.value
+        if node.tag == PLAIN:
+            value = _plain(value)
+            if value.__class__ is float and not -1e308 < value < 1e308:
+                self._add(node, f"{node.value} is not a finite number", "write a number")
+        elif node.tag not in (QUOTED, _STRING):
+            self._add(node, f"tag {_tag(node)} is not allowed", "write the plain value")
+        if value.__class__ is str and not value.isascii() and RESERVED.search(value):
+            self._add(node, "a private-use character (U+E000 to U+F8FF)", "remove it")
+        return value
+
+    def _mapping(self, node: Node) -> dict[str, Any]:
+        if node.tag != _MAPPING:
+            self._add(node, f"tag {_tag(node)} is not allowed", "write a plain mapping")
+        seen: dict[str, Node] = {}
+        values: dict[str, Any] = {}
+        for key, value in node.value:
+            if self._key_is_fine(key, seen):
+                seen[key.value] = key
+                values[key.value] = self.build(value)
+        return values
+
+    def _key_is_fine(self, key: Node, seen: dict[str, Node]) -> bool:
+        if key.__class__ is not ScalarNode:
+            self._add(key, "a key must be a text", "quote it if it starts with { or [")
+        elif key.value == "<<" and key.tag == PLAIN:
+            self._add(key, "merge keys (`<<`) are not YAML 1.2", "write the keys out")
+        elif key.value in seen:
+            line = seen[key.value].start_mark.line + 1
+            hint = f"keep one of them; the first is on line {line}"
+            self._add(key, f"duplicate key `{key.value}`", hint)
+        elif RESERVED.search(key.value):
+            self._add(key, "a private-use character (U+E000 to U+F8FF)", "remove it")
+        else:
+            return True
+        return False
+
+    def _sequence(self, node: Node) -> list[Any]:
+        if node.tag != _SEQUENCE:
+            self._add(node, f"tag {_tag(node)} is not allowed", "write a plain list")
+        return [self.build(item) for item in node.value]
+
+    def _add(self, node: Node, message: str, hint: str = "") -> None:
+        self.issues.append(_issue(node, message, hint))
+
+
+def _tag(node: Node) -> str:
+    return str(node.tag).replace("tag:yaml.org,2002:", "!!")
+
+
+def _issue(node: Node, message: str, hint: str = "") -> YamlIssue:
+    return YamlIssue(node.start_mark.line + 1, node.start_mark.column + 1, message, hint)
+
+
+def load(text: str) -> Any:
+    """Read one document into dicts, lists, strings, numbers, booleans and None.
+
+    An empty document is None. Raises YamlError with every issue of the text, or with the first
+    where libyaml cannot go on.
+    """
+    if len(text) > SIZE_LIMIT:
+        raise YamlError([YamlIssue(1, 1, f"larger than {SIZE_LIMIT >> 20} MiB")])
+    node = compose(text)
+    if node is None:
+        return None
+    builder = _Builder()
+    value = builder.build(node)
+    if builder.issues:
+        raise YamlError(builder.issues)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where something stands in a text, counted from 1, and how it was written there."""
+
+    line: int
+    column: int
+    written: str = ""
+
+
+def position(text: str, pointer: Pointer, *, key: bool = False) -> Position:
+    """Find the value at a pointer, or its key; where it is missing, what should contain it.
+
+    The text is parsed anew: places are asked for when something is wrong, and only then.
+    """
+    node = compose(text)
+    if node is None:
+        return Position(1, 1)
+    place = node
+    for step in pointer:
+        key_node, value_node = _step(node, step)
+        if value_node is None:
+            return _position(place)
+        place = key_node if key_node is not None else value_node
+        node = value_node
+    return _position(place if key else _inner(place, node))
+
+
+def _inner(place: Node, node: Node) -> Node:
+    """A block collection starts on the line after its key: the key is the place to show."""
+    is_block = not isinstance(node, ScalarNode) and not getattr(node, "flow_style", False)
+    return place if is_block else node
+
+
+def _step(node: Node, step: str | int) -> tuple[Node | None, Node | None]:
+    if isinstance(node, MappingNode):
+        return next(((k, v) for k, v in node.value if k.value == step), (None, None))
+    if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return None, node.value[step]
+    return None, None
+
+
+def _position(node: Node) -> Position:
+    mark = node.start_mark
+    return Position(mark.line + 1, mark.column + 1, node.value if isinstance(node, ScalarNode) else "")
+
+
+def pointers(data: Any, prefix: Pointer = ()) -> Iterator[tuple[Pointer, Any]]:
+    """Walk over every leaf of plain data, in order; an empty collection is a leaf."""
+    if isinstance(data, dict) and data:
+        for key, value in data.items():
+            yield from pointers(value, (*prefix, key))
+    elif isinstance(data, list) and data:
+        for index, value in enumerate(data):
+            yield from pointers(value, (*prefix, index))
+    else:
+        yield prefix, data
