@@ -26,7 +26,9 @@ def autoscaler(settings: Settings, *, knative: bool) -> Autoscaler:
     return "kserve-hpa" if by_resource else "keda"
 
 
-def scaling(settings: Settings, workload: str, environment: Environment, *, knative: bool) -> Scaling:
+def scaling(
+    settings: Settings, workload: str, environment: Environment, *, knative: bool
+) -> Scaling:
     """Resolve the scaling of one workload, whose Deployment is called `workload`."""
     owner = autoscaler(settings, knative=knative)
     return Scaling(
@@ -62,7 +64,7 @@ def query(settings: Settings, workload: str, namespace: str) -> str:
 
 
 def runtime_of(settings: Settings) -> runtimes.Runtime | None:
-    """Find what is known of the runtime; None for a Deployment or a runtime of the cluster's own."""
+    """Find what is known of the runtime; None for a Deployment or the cluster's own runtime."""
     named = settings.get("serving", "runtime")
     if named is not None:
         return runtimes.BY_NAME.get(named)
@@ -82,9 +84,14 @@ def problems(settings: Settings, environment: Environment, *, knative: bool) -> 
         message = f"`scaling.query` is read by KEDA alone, and here {_OWNERS[owner]} decides"
         hint = "remove it, or use `metric: requests-per-second`"
         yield settings.problem("E303", message, ("scaling", "query"), hint)
-    if owner == "hpa" and settings.get("serving", "resources", settings.get("scaling", "metric")) is None:
+    if (
+        owner == "hpa"
+        and settings.get("serving", "resources", settings.get("scaling", "metric")) is None
+    ):
         metric = settings.get("scaling", "metric")
-        message = f"`scaling.metric: {metric}` is a percentage of the {metric} request, and there is none"
+        message = (
+            f"`scaling.metric: {metric}` is a percentage of the {metric} request, and there is none"
+        )
         hint = f"add `serving.resources.{metric}`"
         yield settings.problem("E302", message, ("scaling", "metric"), hint)
 
@@ -102,10 +109,15 @@ def _bounds(settings: Settings) -> Iterator[Problem]:
     least, most = settings.get("scaling", "min"), settings.get("scaling", "max")
     if least <= most:
         return
-    nearer, other = ("min", "max") if settings.rank("scaling", "min") >= settings.rank("scaling", "max") else ("max", "min")
+    nearer, other = (
+        ("min", "max")
+        if settings.rank("scaling", "min") >= settings.rank("scaling", "max")
+        else ("max", "min")
+    )
     place = settings.where("scaling", other)
     said = f" (set in {place})" if place else " (gen's default)"
-    message = f"`scaling.{nearer}` is {settings.get('scaling', nearer)} and `scaling.{other}` is {settings.get('scaling', other)}{said}"
+    near, far = settings.get("scaling", nearer), settings.get("scaling", other)
+    message = f"`scaling.{nearer}` is {near} and `scaling.{other}` is {far}{said}"
     hint = f"set `{other}` beside it: min is at most max"
     yield settings.problem("E303", message, ("scaling", nearer), hint)
 
@@ -114,10 +126,14 @@ def _target(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
     """A target belongs to its metric: a farther layer's would be in the wrong unit."""
     metric, target = settings.get("scaling", "metric"), settings.get("scaling", "target")
     if settings.rank("scaling", "metric") > settings.rank("scaling", "target"):
-        message = f"`scaling.metric: {metric}` needs a `target` beside it: how much one replica takes"
+        message = (
+            f"`scaling.metric: {metric}` needs a `target` beside it: how much one replica takes"
+        )
         yield settings.problem("E302", message, ("scaling", "metric"), "for example `target: 10`")
     elif metric in _RESOURCE_METRICS and target > 100:
-        message = f"`scaling.target` is in percent of the {metric} request, and {target} is above 100"
+        message = (
+            f"`scaling.target` is in percent of the {metric} request, and {target} is above 100"
+        )
         yield settings.problem("E303", message, ("scaling", "target"), "for example `target: 80`")
     elif owner != "keda" and not isinstance(target, int):
         message = f"{_OWNERS[owner]} takes whole numbers, not {target}"
@@ -133,7 +149,7 @@ def _asleep(settings: Settings, owner: Autoscaler) -> Problem:
 
 _WHY_ASLEEP = {
     "hpa": "cpu and memory are measured on Pods, and there are none",
-    "keda": "the metric comes from the Pods that are scaled, and there are none (kedacore/keda#6040)",
+    "keda": "the metric comes from the scaled Pods, and there are none (kedacore/keda#6040)",
 }
 
 
@@ -146,7 +162,9 @@ def _keda(settings: Settings, environment: Environment) -> Iterator[Problem]:
         hint = "add it to the environment, or use `metric: cpu`"
         yield settings.problem("E302", message, ("scaling", "metric"), hint)
     if not query(settings, "x", "x"):
-        what = settings.get("serving", "runtime") or settings.get("serving", "format") or "your image"
+        what = (
+            settings.get("serving", "runtime") or settings.get("serving", "format") or "your image"
+        )
         message = f"gen does not know how {what} reports `{metric}`"
         hint = "add `scaling.query` with a PromQL expression, or use `metric: cpu`"
         yield settings.problem("E302", message, ("scaling", "metric"), hint)

@@ -50,7 +50,9 @@ def _schema_path(api_version: str, kind: str) -> str:
 def _problem(item: Json, violation: Violation, where: Where, path: str) -> Problem:
     name = (item.get("metadata") or {}).get("name", "")
     place = dotted(violation.pointer)
-    message = f"{item.get('kind')} {name}: {place + ': ' if place else ''}{violation.message} (in {path})"
+    message = (
+        f"{item.get('kind')} {name}: {place + ': ' if place else ''}{violation.message} (in {path})"
+    )
     return Problem("E603", message, where, violation.hint)
 
 

@@ -38,12 +38,14 @@ def _serving(model: Document) -> Iterator[Problem]:
     for other, keys in _ONLY_FOR.items():
         for key in keys:
             if key in serving and other != backend:
-                message = f"`serving.{key}` is for `backend: {other}`, and this is `backend: {backend}`"
+                message = (
+                    f"`serving.{key}` is for `backend: {other}`, and this is `backend: {backend}`"
+                )
                 yield model.problem("E303", message, ("serving", key), hint="remove it", key=True)
     needed = {"kserve": "format", "deployment": "probes"}[backend]
     if needed not in serving:
         hint = {
-            "kserve": "add `format: sklearn`, or whatever made the model; your own image needs `backend: deployment`",
+            "kserve": "add `format: sklearn`, or what made it; an image needs `backend: deployment`",
             "deployment": "add `probes: {liveness: /healthz, readiness: /readyz}`",
         }[backend]
         message = f"`serving.{needed}` is missing, and `backend: {backend}` needs it"
@@ -69,7 +71,7 @@ def _image(model: Document, version: str, artifact: Json) -> Iterator[Problem]:
         hint = "add `image: <repository>@sha256:<digest>`"
         yield model.problem("E302", message, pointer, hint=hint, key=True)
     elif is_moving(artifact["image"]):
-        message = f"{artifact['image']} can be another image tomorrow, so nothing could be rolled back to it"
+        message = f"{artifact['image']} can be another image tomorrow: no rollback would find it"
         hint = "pin it by digest (`@sha256:...`) or by a tag that never moves, such as the commit"
         yield model.problem("E303", message, (*pointer, "image"), hint=hint)
 
@@ -113,7 +115,7 @@ def of_release(
 
 def live_versions(block: Json) -> list[tuple[tuple[str, ...], str]]:
     """List the versions of a block with the keys that name them: stable, canary, standby."""
-    named = [(("version",), block["version"])]
+    named: list[tuple[tuple[str, ...], str]] = [(("version",), block["version"])]
     if "canary" in block:
         named.append((("canary", "version"), block["canary"]["version"]))
     if "standby" in block:
@@ -151,7 +153,10 @@ def _sharing(
 
 def _why_alone(environment: Environment, merged: Settings, strategy: Strategy) -> tuple[str, str]:
     if merged.get("serving", "backend") == "deployment":
-        return "a plain Deployment is updated in place", "serve with `backend: kserve`, or remove it"
+        return (
+            "a plain Deployment is updated in place",
+            "serve with `backend: kserve`, or remove it",
+        )
     if strategy == "knative":
         return "Knative keeps no second version that gets no traffic", "remove it, or use `canary`"
     return (
@@ -186,7 +191,9 @@ def _gpu(environment: Environment, merged: Settings) -> Iterator[Problem]:
         yield merged.problem("E301", message, ("serving", "gpu", "flavor"), hint)
     elif name not in usable:
         message = f"flavor `{name}` of environment {environment.name} has no accelerators"
-        yield merged.problem("E303", message, ("serving", "gpu", "flavor"), suggestion(name, usable))
+        yield merged.problem(
+            "E303", message, ("serving", "gpu", "flavor"), suggestion(name, usable)
+        )
 
 
 def _limits(merged: Settings) -> Iterator[Problem]:
@@ -214,10 +221,13 @@ def _lengths(
     block = model.data["environments"][environment.name]
     for keys, version in live_versions(block) if strategy == "route" else [((), "")]:
         name = f"{model.name}-{version}" if version else model.name
-        what, longest = max(naming.derived(name, backend, namespace), key=lambda entry: len(entry[1]))
+        what, longest = max(
+            naming.derived(name, backend, namespace), key=lambda entry: len(entry[1])
+        )
         excess = len(longest) - naming.LABEL_LIMIT
         if excess > 0:
-            message = f"{what} would be {longest}, {len(longest)} characters of at most {naming.LABEL_LIMIT}"
+            size = f"{len(longest)} characters of at most {naming.LABEL_LIMIT}"
+            message = f"{what} would be {longest}, {size}"
             hint = f"shorten the model's, the version's or the namespace's name by {excess}"
             pointer = ("environments", environment.name, *keys)
             yield model.problem("E304", message, pointer, hint=hint, key=not keys)

@@ -103,7 +103,7 @@ def _quota_limits(
     """Say what Kueue's webhook would (kueue@pkg/webhooks/clusterqueue_webhook.go)."""
     for key in ("lend", "borrow"):
         if key in quota and "cohort" not in queue:
-            message = f"`{key}` needs a cohort: there is nobody to {key} {'to' if key == 'lend' else 'from'}"
+            message = f"`{key}` is between the queues of a cohort, and this queue has none"
             hint = f"add `cohort` to the queue, or remove `{key}`"
             yield document.problem("E302", message, (*pointer, key), hint=hint, key=True)
     if quota.get("lend", 0) > quota.get("gpu", 0):

@@ -22,19 +22,51 @@ _COMPOSED = frozenset(
 _MERGED_BY_NAME = ("containers", "initContainers")
 _NEVER_RENAMED = ("Namespace", "CustomResourceDefinition", "APIService")
 _REFERRED_TO = frozenset(
-    ("ConfigMap", "Secret", "Service", "ServiceAccount", "PersistentVolumeClaim", "Deployment",
-     "StatefulSet", "Role", "ClusterRole", "Ingress", "PriorityClass")
+    (
+        "ConfigMap",
+        "Secret",
+        "Service",
+        "ServiceAccount",
+        "PersistentVolumeClaim",
+        "Deployment",
+        "StatefulSet",
+        "Role",
+        "ClusterRole",
+        "Ingress",
+        "PriorityClass",
+    )
 )
 """Kinds whose new name Kustomize writes into other objects, though only into kinds it knows
 (kubernetes-sigs/kustomize@api/internal/konfig/builtinpluginconsts/namereference.go)."""
 
 CLUSTER_SCOPED = frozenset(
-    ("Namespace", "ResourceFlavor", "ClusterQueue", "Cohort", "WorkloadPriorityClass", "AdmissionCheck",
-     "Topology", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition",
-     "ClusterServingRuntime", "ClusterStorageContainer", "ClusterTriggerAuthentication",
-     "ClusterTrainingRuntime", "PersistentVolume", "StorageClass", "GatewayClass", "LocalModelCache",
-     "LocalModelNodeGroup", "MultiKueueConfig", "MultiKueueCluster", "ProvisioningRequestConfig",
-     "DeviceClass", "RuntimeClass")
+    (
+        "Namespace",
+        "ResourceFlavor",
+        "ClusterQueue",
+        "Cohort",
+        "WorkloadPriorityClass",
+        "AdmissionCheck",
+        "Topology",
+        "PriorityClass",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "ClusterServingRuntime",
+        "ClusterStorageContainer",
+        "ClusterTriggerAuthentication",
+        "ClusterTrainingRuntime",
+        "PersistentVolume",
+        "StorageClass",
+        "GatewayClass",
+        "LocalModelCache",
+        "LocalModelNodeGroup",
+        "MultiKueueConfig",
+        "MultiKueueCluster",
+        "ProvisioningRequestConfig",
+        "DeviceClass",
+        "RuntimeClass",
+    )
 )
 """Kinds without a namespace; Kustomize knows the built-in ones alone (kustomize#2498)."""
 
@@ -106,10 +138,14 @@ def _name(item: Json) -> Any:
 def is_built_in(item: Json) -> bool:
     """Say whether Kustomize knows how lists of this kind merge: Kubernetes' own kinds alone."""
     group = str(item.get("apiVersion", "")).rpartition("/")[0]
-    return "." not in group or group.endswith(".k8s.io") and group.count(".") == 2 and "gateway" not in group
+    return "." not in group or (
+        group.endswith(".k8s.io") and group.count(".") == 2 and "gateway" not in group
+    )
 
 
-def _merged(under: Json, over: Json, patch: RenderedFile, path: tuple[str, ...], *, by_name: bool) -> Json:
+def _merged(
+    under: Json, over: Json, patch: RenderedFile, path: tuple[str, ...], *, by_name: bool
+) -> Json:
     """Merge a patch into a map; null removes a key."""
     result = dict(under)
     for key, value in over.items():
@@ -135,13 +171,15 @@ def _merged_list(
     if not (by_name and path[-1] in _MERGED_BY_NAME):
         raise _refused(
             patch,
-            f"the list `{where}` is in the base and in this patch, and Kustomize would drop the base's",
+            f"the list `{where}` is in the base and in this patch: Kustomize would drop the base's",
             "a list stands either wholly in the base or wholly in the overlay",
         )
     patches = {item.get("name"): item for item in over}
     strangers = patches.keys() - {item.get("name") for item in under}
     if strangers:
-        raise _refused(patch, f"`{where}` has no item named {', '.join(map(str, strangers))} to patch")
+        raise _refused(
+            patch, f"`{where}` has no item named {', '.join(map(str, strangers))} to patch"
+        )
     return [
         _merged(item, patches[item["name"]], patch, path, by_name=by_name)
         if item.get("name") in patches
@@ -158,12 +196,16 @@ def _transformed(item: Json, kustomization: RenderedFile) -> Json:
     if (prefix or suffix) and kind not in _NEVER_RENAMED:
         if kind in _REFERRED_TO:
             hint = "render it outside of this folder, under its final name"
-            raise _refused(kustomization, f"a suffix on a {kind} would not reach what refers to it", hint)
+            raise _refused(
+                kustomization, f"a suffix on a {kind} would not reach what refers to it", hint
+            )
         metadata["name"] = f"{prefix or ''}{metadata.get('name', '')}{suffix or ''}"
     if namespace:
         if kind in CLUSTER_SCOPED:
             hint = "render it in the platform's folder"
-            raise _refused(kustomization, f"a {kind} has no namespace, and this would give it one", hint)
+            raise _refused(
+                kustomization, f"a {kind} has no namespace, and this would give it one", hint
+            )
         metadata["namespace"] = namespace
     return {**item, "metadata": metadata}
 

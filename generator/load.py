@@ -34,7 +34,9 @@ def _files(root: Path, kind: str) -> list[Path]:
         return sorted(path for path in folder.iterdir() if _is_document(path))
     except (FileNotFoundError, NotADirectoryError):
         hint = f"a {kind} is a file {FOLDERS[kind]}/<name>.yaml; --root says where they are"
-        raise one("E105", f"there is no folder {FOLDERS[kind]}/", Where(FOLDERS[kind]), hint) from None
+        raise one(
+            "E105", f"there is no folder {FOLDERS[kind]}/", Where(FOLDERS[kind]), hint
+        ) from None
     except OSError as error:
         message = f"this folder cannot be read: {error.strerror}"
         raise one("E101", message, Where(FOLDERS[kind])) from None
@@ -91,7 +93,9 @@ def _refuse_strangers(root: Path, path: Path, name: str) -> None:
     if path.is_dir():
         raise one("E106", "a folder is not read here", Where(name), "move its files one level up")
     if path.suffix == ".yml":
-        raise one("E106", "only `.yaml` files are read", Where(name), f"rename it to {path.stem}.yaml")
+        raise one(
+            "E106", "only `.yaml` files are read", Where(name), f"rename it to {path.stem}.yaml"
+        )
 
 
 def _text(path: Path, name: str) -> str:

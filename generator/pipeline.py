@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from generator import check, load, plan, resolve, rules, validate, write
+from generator import check, load, object_schemas, plan, resolve, rules, validate, write
 from generator.check import Judge, Objects
 from generator.documents import Document
 from generator.problems import GenError, Problem, errors
 from generator.records import Change, Environment, PlannedFile, Release, RenderedFile, Workspace
 from generator.render import Engine
 from generator.rules.serving import RULES
+
+OWN_SCHEMAS = "schemas"
+"""Where a repository keeps schemas of its own cluster's kinds."""
 
 _Subject = TypeVar("_Subject")
 
@@ -38,6 +41,9 @@ class Selection:
         return in_environment and (not self.models or model in self.models)
 
 
+EVERYTHING = Selection()
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a run found and did. `changes` leaves out what is identical and only counts it."""
@@ -59,27 +65,60 @@ class Rendered:
     objects: int = 0
 
 
-def everything(root: Path, selection: Selection = Selection(), *, paranoid: bool = False) -> Outcome:  # noqa: B008 frozen
+def _silent(done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def everything(
+    root: Path,
+    selection: Selection = EVERYTHING,
+    progress: Progress = _silent,
+    *,
+    paranoid: bool = False,
+) -> Outcome:
     """Run every stage but the last: nothing is compared and nothing is written.
 
     Raises GenError with every problem.
     """
-    return _collect(_Fleet(root, selection, paranoid=paranoid), lambda _: None, lambda *_: None)
+    return _collect(_Fleet(root, selection, paranoid=paranoid), lambda _: None, progress)
 
 
-def compare(root: Path, selection: Selection, progress: Progress, *, texts: bool = False) -> Outcome:
+def releases(root: Path, selection: Selection = EVERYTHING) -> list[Release]:
+    """Resolve the releases and render nothing. Raises GenError with every problem."""
+    return _Fleet(root, selection).releases()
+
+
+def kubernetes_versions(root: Path) -> list[str]:
+    """List the Kubernetes versions of a repository's environments."""
+    return sorted(
+        {release.kubernetes for release in _Fleet(root, EVERYTHING).environments.values()}
+    )
+
+
+def exported_schemas(root: Path, kubernetes: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Give every schema as path and text, in the layout that kubeconform reads."""
+    return object_schemas.exported(kubernetes, extra=root / OWN_SCHEMAS)
+
+
+def compare(
+    root: Path, selection: Selection, progress: Progress, *, texts: bool = False
+) -> Outcome:
     """Run every stage and say what writing would change. Raises GenError with every problem."""
     return _written(root, selection, progress, dry=True, texts=texts)
 
 
 def apply(root: Path, selection: Selection, progress: Progress, *, texts: bool = False) -> Outcome:
-    """Run every stage and write what changed. Raises GenError with every problem, and then nothing
-    is written."""
+    """Run every stage and write what changed.
+
+    Raises GenError with every problem, and then nothing is written.
+    """
     with write.locked(root):
         return _written(root, selection, progress, dry=False, texts=texts)
 
 
-def _written(root: Path, selection: Selection, progress: Progress, *, dry: bool, texts: bool) -> Outcome:
+def _written(
+    root: Path, selection: Selection, progress: Progress, *, dry: bool, texts: bool
+) -> Outcome:
     fleet = _Fleet(root, selection)
     tree = write.Tree(root, dry=dry, texts=texts)
     changes: list[Change] = []
@@ -133,14 +172,14 @@ class _Fleet:
         workspace = load.workspace(root, models=selection.models)
         self.problems = list(workspace.problems)
         self._models = self._valid(workspace)
-        self._environments = self._resolved(workspace)
+        self.environments = self._resolved(workspace)
         self._selection = selection
         self._engine = Engine(root, paranoid=paranoid)
         self._root = root
         self._judges: dict[str, Judge] = {}
         self._objects = Objects()
         self._paths: dict[str, str] = {}
-        self.subjects = len(self._models) + len(self._environments)
+        self.subjects = len(self._models) + len(self.environments)
 
     def _valid(self, workspace: Workspace) -> list[Document]:
         """Keep the models whose document is right; remember what is wrong with the others."""
@@ -153,7 +192,7 @@ class _Fleet:
         return valid
 
     def _resolved(self, workspace: Workspace) -> dict[str, Environment]:
-        """Resolve the environments. All of them have to be right, or nothing can be said of models."""
+        """Resolve the environments: unless all are right, nothing can be said of models."""
         found = [p for document in workspace.environments for p in validate.problems(document)]
         self.problems += found
         if found or any(p.where.file.startswith("environments") for p in self.problems):
@@ -163,9 +202,21 @@ class _Fleet:
         except GenError as error:
             raise GenError([*self.problems, *error.problems]) from None
 
+    def releases(self) -> list[Release]:
+        """Resolve every model. Raises GenError with every problem."""
+        found: list[Release] = []
+        for model in self._models:
+            try:
+                found += resolve.releases(model, self.environments, self._selection.environments)
+            except GenError as error:
+                self.problems += error.problems
+        if self.problems:
+            raise GenError(self.problems)
+        return found
+
     def rendered(self) -> Iterator[Rendered]:
         """Render the subjects one by one, environments first."""
-        for environment in self._environments.values():
+        for environment in self.environments.values():
             if self._is_wanted(environment.name) and not self._selection.models:
                 yield self._guarded(self._environment, environment)
         for model in self._models:
@@ -184,19 +235,26 @@ class _Fleet:
         platform = self._files(plan.platform(environment))
         delivery = self._files(plan.delivery(environment))
         judge = self._judge(environment)
-        objects, problems = check.folder(_by_path(platform), plan.platform_path(environment.name), judge)
+        objects, problems = check.folder(
+            _by_path(platform), plan.platform_path(environment.name), judge
+        )
         problems += check.standalone(delivery, judge)
         problems += self._claims(environment.server, objects, environment.document.path)
-        problems += self._claims("argocd", [file.data for file in delivery], environment.document.path)
-        return Rendered((*platform, *delivery), tuple(problems), objects=len(objects) + len(delivery))
+        problems += self._claims(
+            "argocd", [file.data for file in delivery], environment.document.path
+        )
+        return Rendered(
+            (*platform, *delivery), tuple(problems), objects=len(objects) + len(delivery)
+        )
 
     def _model(self, model: Document) -> Rendered:
-        releases = resolve.releases(model, self._environments, self._selection.environments)
+        releases = resolve.releases(model, self.environments, self._selection.environments)
         if not releases:
             return Rendered((), ())
         base = self._files(plan.base(releases[0]))
         digest = hashlib.sha256("\0".join(file.text for file in base).encode()).hexdigest()
-        files, problems, count = list(base), [], 0
+        files, count = list(base), 0
+        problems: list[Problem] = []
         for release in releases:
             rendered = self._release(release, base, digest)
             files += rendered.files
@@ -225,10 +283,12 @@ class _Fleet:
     def _judge(self, environment: Environment) -> Judge:
         version = environment.kubernetes
         if version not in self._judges:
-            self._judges[version] = Judge(version, self._root / "schemas")
+            self._judges[version] = Judge(version, self._root / OWN_SCHEMAS)
         return self._judges[version]
 
-    def _claims(self, cluster: str, objects: Iterable[dict[str, object]], producer: str) -> list[Problem]:
+    def _claims(
+        self, cluster: str, objects: Iterable[dict[str, object]], producer: str
+    ) -> list[Problem]:
         return [p for item in objects for p in self._objects.add(cluster, item, producer)]
 
 

@@ -18,7 +18,12 @@ RENDERED, ARGOCD = "rendered", "argocd"
 
 KUSTOMIZATION = "kustomization.yaml"
 
-_SCALE_METRICS = {"cpu": "cpu", "memory": "memory", "concurrency": "concurrency", "requests-per-second": "rps"}
+_SCALE_METRICS = {
+    "cpu": "cpu",
+    "memory": "memory",
+    "concurrency": "concurrency",
+    "requests-per-second": "rps",
+}
 """KServe's own words for the metrics (kserve/kserve@pkg/apis/serving/v1beta1/component.go)."""
 
 _AUTOSCALER_ANNOTATIONS = {
@@ -30,7 +35,11 @@ _AUTOSCALER_ANNOTATIONS = {
 }
 """Who scales is always said: what KServe does without a word depends on the cluster."""
 
-SYNC_RETRY: Json = {"limit": 5, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"}}
+SYNC_RETRY: Json = {
+    "limit": 5,
+    "refresh": True,
+    "backoff": {"duration": "10s", "factor": 2, "maxDuration": "3m"},
+}
 """`refresh` lets a revert replace the commit that a retry would try again (Argo CD 3.2)."""
 
 
@@ -68,7 +77,9 @@ def base(release: Release) -> tuple[PlannedFile, ...]:
 def overlay(release: Release, digest: str) -> tuple[PlannedFile, ...]:
     """Plan the overlay of a release; `digest` is of the base's files."""
     path = overlay_path(release.environment.name, release.model)
-    folder = _Folder(path, release.document.path, _context(release), comments=(f"base sha256:{digest}",))
+    folder = _Folder(
+        path, release.document.path, _context(release), comments=(f"base sha256:{digest}",)
+    )
     namespace = release.environment.namespace
     if release.strategy != "route":
         _workload(folder, release, _canary_of(release) or release.stable)
@@ -90,8 +101,10 @@ _OVERLAY = "overlay/kustomization.yaml.j2"
 
 
 def _canary_of(release: Release) -> Variant | None:
-    """With Knative, the one InferenceService says what the canary is; the stable version is the
-    revision before it."""
+    """Find the variant that Knative's one InferenceService describes while there is a canary.
+
+    The stable version is the revision before it.
+    """
     return next((variant for variant in release.variants if variant.role == "canary"), None)
 
 
@@ -108,11 +121,13 @@ def _workload(folder: _Folder, release: Release, variant: Variant) -> None:
     if variant.scaling.autoscaler == "keda":
         folder.add("scaled-object.yaml", "overlay/scaled-object.yaml.j2", extra)
     if variant.scaling.autoscaler == "hpa":
-        folder.add("horizontal-pod-autoscaler.yaml", "overlay/horizontal-pod-autoscaler.yaml.j2", extra)
+        folder.add(
+            "horizontal-pod-autoscaler.yaml", "overlay/horizontal-pod-autoscaler.yaml.j2", extra
+        )
 
 
 def _kserve_scaling(variant: Variant) -> Json:
-    """KServe is told the metric only where it scales; a metric beside KEDA would be a second one."""
+    """Tell KServe the metric only where it scales: beside KEDA it would be a second owner."""
     owner = variant.scaling.autoscaler
     is_kserves = owner in ("kpa", "knative-hpa", "kserve-hpa")
     return {
@@ -185,7 +200,11 @@ def delivery(environment: Environment) -> tuple[PlannedFile, ...]:
         (f"{folder}.yaml", "application-root", folder),
         (f"{folder}/app-project-models.yaml", "app-project-models", ""),
         (f"{folder}/app-project-platform.yaml", "app-project-platform", ""),
-        (f"{folder}/application-_platform.yaml", "application-platform", platform_path(environment.name)),
+        (
+            f"{folder}/application-_platform.yaml",
+            "application-platform",
+            platform_path(environment.name),
+        ),
     )
     return tuple(
         PlannedFile(
@@ -194,7 +213,9 @@ def delivery(environment: Environment) -> tuple[PlannedFile, ...]:
             context={
                 "environment": environment,
                 "path": source,
-                "sync_policy": _sync_policy(environment, ["ServerSideApply=true"] if "platform" in template else []),
+                "sync_policy": _sync_policy(
+                    environment, ["ServerSideApply=true"] if "platform" in template else []
+                ),
             },
             producer=environment.document.path,
         )
@@ -214,7 +235,9 @@ def _sync_policy(environment: Environment, options: list[str]) -> Json:
 class _Folder:
     """Collects the files of one kustomization, and the lists that it needs of them."""
 
-    def __init__(self, path: str, producer: str, context: Json, comments: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, path: str, producer: str, context: Json, comments: tuple[str, ...] = ()
+    ) -> None:
         self.path = path
         self.producer = producer
         self.context = context
@@ -245,7 +268,11 @@ class _Folder:
             "name_suffix": name_suffix,
         }
         kustomization = PlannedFile(
-            f"{self.path}/{KUSTOMIZATION}", template, {**self.context, **lists}, self.producer, self.comments
+            f"{self.path}/{KUSTOMIZATION}",
+            template,
+            {**self.context, **lists},
+            self.producer,
+            self.comments,
         )
         return (kustomization, *self.files)
 

@@ -126,13 +126,18 @@ class _Reader:
     skeleton: str
     slots: list[Slot] = field(default_factory=list)
 
-    def shape(self, node: Node, *, indent: int = 0, own_line: bool = False, flow: bool = False) -> Shape:
+    def shape(
+        self, node: Node, *, indent: int = 0, own_line: bool = False, flow: bool = False
+    ) -> Shape:
         """Read a node; `indent` is where a block would stand in its place."""
         flow = flow or bool(getattr(node, "flow_style", False))
         if isinstance(node, MappingNode):
             return self._mapping(node, flow=flow)
         if isinstance(node, SequenceNode):
-            return [self.shape(item, indent=item.start_mark.column, flow=flow) for item in node.value]
+            return [
+                self.shape(item, indent=item.start_mark.column, flow=flow) for item in node.value
+            ]
+        assert isinstance(node, ScalarNode)
         return self._scalar(node, indent=None if flow else indent, own_line=own_line)
 
     def _mapping(self, node: Node, *, flow: bool) -> _Pairs:
@@ -149,7 +154,7 @@ class _Reader:
                 raise SkeletonError(node.start_mark.line + 1, f"duplicate key `{key}`")
         return _Pairs(tuple(items), is_fixed=len(fixed) == len(items))
 
-    def _key(self, node: Node) -> Any:
+    def _key(self, node: ScalarNode) -> Any:
         """A key is always a text, whatever value it is made of."""
         if not has_token(node.value):
             return node.value
@@ -157,7 +162,7 @@ class _Reader:
         self.slots.append(slot)
         return slot
 
-    def _scalar(self, node: Node, *, indent: int | None, own_line: bool) -> Any:
+    def _scalar(self, node: ScalarNode, *, indent: int | None, own_line: bool) -> Any:
         text: str = node.value
         line = node.start_mark.line + 1
         if node.tag not in (yamlio.PLAIN, yamlio.QUOTED):
@@ -168,7 +173,7 @@ class _Reader:
         self.slots.append(slot)
         return slot
 
-    def _slot(self, node: Node, text: str, *, indent: int | None, own_line: bool) -> Slot:
+    def _slot(self, node: ScalarNode, text: str, *, indent: int | None, own_line: bool) -> Slot:
         pieces = [piece for piece in _PIECES.split(text) if piece]
         parts = tuple(ord(p) - FIRST if _TOKEN.match(p) else p for p in pieces)
         start, end = node.start_mark.index, node.end_mark.index
@@ -260,7 +265,7 @@ def _compiled(shape: Shape) -> Callable[[Sequence[Any]], Any]:
     slots: list[Slot] = []
     source = f"lambda v: {_source(shape, slots)}"
     scope = {"slots": slots, "pairs": _pairs}
-    compiled: Callable[[Sequence[Any]], Any] = eval(source, scope)  # noqa: S307 source is ours
+    compiled: Callable[[Sequence[Any]], Any] = eval(source, scope)
     return compiled
 
 
@@ -295,7 +300,9 @@ def _verify(data: Any, text: str) -> None:
         parsed = yamlio.load(text)
     except YamlError as error:
         issue: YamlIssue = error.issues[0]
-        raise SkeletonError(issue.line, f"the result is not what was meant: {issue.message}") from None
+        raise SkeletonError(
+            issue.line, f"the result is not what was meant: {issue.message}"
+        ) from None
     if parsed != _plain(data):
         place = next(_differences(_plain(data), parsed), "the object")
         raise SkeletonError(1, f"the text does not say what the object says at {place}")

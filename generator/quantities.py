@@ -12,6 +12,7 @@ from fractions import Fraction
 
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 _DECIMAL = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
+_FACTORS: dict[str, int] = _BINARY | _DECIMAL
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:[eE]([0-9]{1,2})|(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi))?")
 
 
@@ -25,10 +26,11 @@ def parse(value: str | float) -> Fraction:
         raise ValueError(f"{value!r} is not a quantity")
     number, exponent, suffix = Fraction(match[1]), match[2], match[3]
     if exponent is not None:
-        return number * 10 ** int(exponent)
+        return Fraction(number * 10 ** int(exponent))
     if suffix == "m":
         return number / 1000
-    return number * (_BINARY | _DECIMAL | {None: 1})[suffix]
+    factor: int = _FACTORS.get(suffix, 1)
+    return Fraction(number * factor)
 
 
 def is_binary(value: str | float) -> bool:
@@ -43,10 +45,12 @@ def canonical(value: str | float) -> str:
     written. Amounts below a thousandth are rounded up, as Kubernetes does for resources.
     """
     amount = parse(value)
-    if amount.denominator != 1:
-        if is_binary(value):
-            return _whole(Fraction(_up(amount)), _BINARY)
-        return f"{_up(amount * 1000)}m" if (amount * 1000) % 1000 else str(_up(amount))
+    if amount.denominator != 1 and is_binary(value):
+        amount = Fraction(_up(amount))
+    thousandths = _up(amount * 1000)
+    if thousandths % 1000:
+        return f"{thousandths}m"
+    amount = Fraction(thousandths, 1000)
     return _whole(amount, _BINARY if is_binary(value) else _DECIMAL)
 
 

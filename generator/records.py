@@ -68,7 +68,12 @@ class Flavor:
 
 def _toleration(taint: Json) -> Json:
     if taint.get("value"):
-        return {"key": taint["key"], "operator": "Equal", "value": taint["value"], "effect": taint["effect"]}
+        return {
+            "key": taint["key"],
+            "operator": "Equal",
+            "value": taint["value"],
+            "effect": taint["effect"],
+        }
     return {"key": taint["key"], "operator": "Exists", "effect": taint["effect"]}
 
 
@@ -136,7 +141,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the Pods of a release run: accelerators, node selector and tolerations of one flavor."""
+    """Where the Pods of a release run: accelerators, selector and tolerations of one flavor."""
 
     flavor: str
     resource: str

@@ -85,7 +85,9 @@ class Engine:
             raise self._problem(planned, line, error.message, error.hint) from None
         except Exception as error:
             raise self._explained(planned, error) from None
-        header = "".join([f"{HEADER}{planned.producer}. Change that, not this.\n", *_comments(planned)])
+        header = "".join(
+            [f"{HEADER}{planned.producer}. Change that, not this.\n", *_comments(planned)]
+        )
         return RenderedFile(planned.path, planned.template, planned.producer, header + text, data)
 
     def _template(self, name: str) -> jinja2.Template:
@@ -118,10 +120,16 @@ class Engine:
         name, line = _frame(error.__traceback__, planned.template)
         where = self._where(name, line)
         if isinstance(error, jinja2.TemplateSyntaxError):
-            return one("E501", f"this is not Jinja: {error.message}", self._where(error.name or name, error.lineno))
+            return one(
+                "E501",
+                f"this is not Jinja: {error.message}",
+                self._where(error.name or name, error.lineno),
+            )
         if isinstance(error, jinja2.UndefinedError):
             message = f"{error.message} (for {planned.path})"
-            hint = "the reference of templates lists what there is: " + ", ".join(sorted(planned.context))
+            hint = "the reference of templates lists what there is: " + ", ".join(
+                sorted(planned.context)
+            )
             return one("E502", message, where, hint)
         message = f"{type(error).__name__}: {error} (for {planned.path})"
         return one("E503", message, where)

@@ -87,7 +87,9 @@ def _release(
         serving=_serving(model.name, merged, placement),
         placement=placement,
         queue=merged.get("queue"),
-        host=naming.host(model.name, environment.namespace, gateway.domain) if routed and gateway else "",
+        host=naming.host(model.name, environment.namespace, gateway.domain)
+        if routed and gateway
+        else "",
         variants=_variants(model, environment, merged, strategy),
         document=model,
         layers=merged.layers,
@@ -155,7 +157,14 @@ def _variants(
         ("stable", block["version"], 100 - share, merged)
     ]
     if canary:
-        live.append(("canary", canary["version"], share, settings.of_canary(model, environment.name, merged)))
+        live.append(
+            (
+                "canary",
+                canary["version"],
+                share,
+                settings.of_canary(model, environment.name, merged),
+            )
+        )
     if standby:
         live.append(("standby", standby, 0, merged))
     return tuple(

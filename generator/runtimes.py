@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_VLLM_IN_FLIGHT = "sum(vllm:num_requests_running{{{selector}}}) + sum(vllm:num_requests_waiting{{{selector}}})"
+_VLLM_IN_FLIGHT = (
+    "sum(vllm:num_requests_running{{{selector}}}) + sum(vllm:num_requests_waiting{{{selector}}})"
+)
 
 
 @dataclass(frozen=True, slots=True)

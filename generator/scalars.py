@@ -25,7 +25,9 @@ _RESERVED = frozenset(
 # Characters that JSON leaves alone but a YAML parser folds, drops or refuses.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 # What a literal block can hold: printable lines, none of which starts or ends ambiguously.
-_LITERAL = re.compile(r"[^\s\x00-\x1f][^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]*")
+_LITERAL = re.compile(
+    r"[^\s\x00-\x1f][^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]*"
+)
 _MEMO_LIMIT = 100_000
 
 _memo: dict[str, str] = {}

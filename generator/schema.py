@@ -108,18 +108,22 @@ def described(schema: dict[str, Any], pointer: Pointer) -> dict[str, Any]:
     """Find what a schema says about the value at a pointer, with its references followed."""
     node = schema
     for step in pointer:
-        node = resolve_reference(schema, node)
-        inner = node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step)
-        node = inner if inner is not None else node.get("additionalProperties")
-        if not isinstance(node, dict):
-            return {}
+        node = _inside(resolve_reference(schema, node), step)
     return resolve_reference(schema, node)
+
+
+def _inside(node: dict[str, Any], step: str | int) -> dict[str, Any]:
+    named = node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step)
+    inner = named if named is not None else node.get("additionalProperties")
+    return inner if isinstance(inner, dict) else {}
 
 
 def _unknown_keys(schema: dict[str, Any], error: Any, pointer: Pointer) -> Iterator[Violation]:
     known = list(_holder(schema, error).get("properties", ()))
     for key in error.kind.unexpected:
-        yield Violation((*pointer, key), f"unknown key `{key}`", suggestion(key, known), at_key=True)
+        yield Violation(
+            (*pointer, key), f"unknown key `{key}`", suggestion(key, known), at_key=True
+        )
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -127,8 +131,9 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     candidates = list(known)
     spelled = {candidate.lower(): candidate for candidate in candidates}
     near = difflib.get_close_matches(word.lower(), spelled, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean `{spelled[near[0]]}`?"
+    holding = [name for name in candidates if word and word.lower() in name.lower()]
+    if near or len(holding) == 1:
+        return f"did you mean `{spelled[near[0]] if near else holding[0]}`?"
     if not candidates:
         return "remove it"
     return "known here: " + ", ".join(f"`{candidate}`" for candidate in candidates)
@@ -146,7 +151,9 @@ def _dependent(schema: dict[str, Any], error: Any, pointer: Pointer) -> Iterator
     for key, others in wanted.items():
         for other in others:
             if key in error.instance and other not in error.instance:
-                yield Violation((*pointer, key), f"`{key}` needs `{other}` beside it", f"add `{other}`")
+                yield Violation(
+                    (*pointer, key), f"`{key}` needs `{other}` beside it", f"add `{other}`"
+                )
 
 
 def _example(node: dict[str, Any]) -> str:

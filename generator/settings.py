@@ -57,7 +57,7 @@ class Settings:
         if place is not None:
             return Problem(code, message, place, hint)
         nearest = self.layers[-1]
-        assert nearest.document is not None  # noqa: S101 the last layer is the model's block
+        assert nearest.document is not None
         return nearest.document.problem(code, message, nearest.prefix, hint=hint, key=True)
 
     def over(self, layer: Layer) -> Settings:

@@ -47,7 +47,10 @@ def _in_words(document: Document, violation: Violation) -> tuple[str, str]:
     prefix = f"`{path}`: " if path and not violation.at_key else ""
     if violation.wants_text:
         written = document.written(violation.pointer)
-        return f"{prefix}this must be a text, and {written} without quotes is not", f'write "{written}"'
+        return (
+            f"{prefix}this must be a text, and {written} without quotes is not",
+            f'write "{written}"',
+        )
     return prefix + violation.message, violation.hint
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,7 +77,9 @@ class Tree:
             return Change("identical", path)
         if before is not None and not before.startswith(_HEADER):
             hint = "move it away, or add it by a patch of your own template"
-            raise one("E702", "this file was not written by gen and is in its way", Where(path), hint)
+            raise one(
+                "E702", "this file was not written by gen and is in its way", Where(path), hint
+            )
         if not self._dry:
             self._stage(path, after)
         kind = "create" if before is None else "update"
@@ -125,7 +127,7 @@ class Tree:
             file.write(content)
 
     def prune(self, owns: Callable[[str], bool]) -> Iterator[Change]:
-        """Find the files with gen's header that were not put, among the paths that `owns` accepts."""
+        """Find files with gen's header that were not put, among the paths that `owns` accepts."""
         for path in self._existing():
             if path not in self._put and owns(path):
                 before = b"" if os.path.islink(self._root / path) else self._read(path)
@@ -190,3 +192,17 @@ def _move(source: Path, target: Path) -> None:
             os.replace(source, target)
 
 
+def export(directory: Path, files: Iterable[tuple[str, str]]) -> int:
+    """Write files below a folder that a person named, and return how many. Raises GenError."""
+    count = 0
+    try:
+        for path, text in files:
+            target = directory / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, "utf-8")
+            count += 1
+    except OSError as error:
+        raise one(
+            "E701", f"this cannot be written: {error.strerror}", Where(str(error.filename))
+        ) from None
+    return count

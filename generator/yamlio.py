@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
-from yaml.cyaml import CParser
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
+from yaml.nodes import MappingNode as MappingNode
+from yaml.nodes import Node as Node
+from yaml.nodes import ScalarNode as ScalarNode
+from yaml.nodes import SequenceNode as SequenceNode
 
 Pointer = tuple[str | int, ...]
 """The way from the root of a document to a value: keys and list indexes."""
@@ -121,7 +124,9 @@ def _syntax_hint(problem: str) -> str:
 def _starts_with_tab(text: str, line: int) -> bool:
     lines = text.split("\n")
     around = lines[max(0, line - 2) : line]
-    return any("\t" in candidate[: len(candidate) - len(candidate.lstrip())] for candidate in around)
+    return any(
+        "\t" in candidate[: len(candidate) - len(candidate.lstrip())] for candidate in around
+    )
 
 
 def _character_issue(text: str, error: yaml.reader.ReaderError) -> YamlIssue:
@@ -129,7 +134,9 @@ def _character_issue(text: str, error: yaml.reader.ReaderError) -> YamlIssue:
     before = text[: found.start()] if found else ""
     character = f"U+{ord(found[0]):04X}" if found else "a special character"
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    return YamlIssue(line, column, f"{character} is not allowed in YAML: {error.reason}", "remove it")
+    return YamlIssue(
+        line, column, f"{character} is not allowed in YAML: {error.reason}", "remove it"
+    )
 
 
 def core_scalar(text: str) -> Any:
@@ -182,7 +189,9 @@ class _Builder:
     def build(self, node: Node) -> Any:
         self.count += 1
         if self.count > NODE_LIMIT:
-            raise YamlError([_issue(node, f"more than {NODE_LIMIT} values once aliases are followed")])
+            raise YamlError(
+                [_issue(node, f"more than {NODE_LIMIT} values once aliases are followed")]
+            )
         if node.__class__ is ScalarNode:
             return self._scalar(node)
         if len(self.open) >= DEPTH_LIMIT:
@@ -310,7 +319,9 @@ def _step(node: Node, step: str | int) -> tuple[Node | None, Node | None]:
 
 def _position(node: Node) -> Position:
     mark = node.start_mark
-    return Position(mark.line + 1, mark.column + 1, node.value if isinstance(node, ScalarNode) else "")
+    return Position(
+        mark.line + 1, mark.column + 1, node.value if isinstance(node, ScalarNode) else ""
+    )
 
 
 def pointers(data: Any, prefix: Pointer = ()) -> Iterator[tuple[Pointer, Any]]:

@@ -14,8 +14,8 @@ def _fresh_cluster(release: Release) -> Iterator[Problem]:
     if release.strategy == "knative" and len(release.variants) > 1:
         canary = release.variants[1].artifact.version
         message = (
-            f"on a cluster that has never served {release.stable.artifact.version}, the canary {canary} "
-            "gets all requests: Knative keeps the stable version as a revision, not in Git"
+            f"on a cluster that never served {release.stable.artifact.version}, the canary {canary}"
+            " gets all requests: Knative keeps the stable version as a revision, not in Git"
         )
         hint = "roll out the stable version first, then add the canary"
         pointer = (*release.pointer, "canary")
@@ -62,7 +62,9 @@ def _few_replicas(release: Release) -> Iterator[Problem]:
     least = release.environment.policy.min_replicas
     found = release.stable.scaling.minimum
     if found < least:
-        message = f"{release.environment.name} asks for at least {least} replicas, and this is {found}"
+        message = (
+            f"{release.environment.name} asks for at least {least} replicas, and this is {found}"
+        )
         yield _at(release, message, ("scaling", "min"), f"write `min: {least}`")
 
 
@@ -96,7 +98,7 @@ RULES = (
     Rule(
         "P001",
         Severity.ERROR,
-        "An environment with `policy.pinnedArtifacts` serves only what cannot change under its name.",
+        "An environment with `policy.pinnedArtifacts` serves only what keeps its content.",
         "kserve/kserve@python/huggingfaceserver/huggingfaceserver/__main__.py",
         _unpinned,
     ),

@@ -1,0 +1,386 @@
+"""The command line: the one place that prints, asks the clock and exits.
+
+Exit codes: 0 fine, 1 problems or drift, 2 usage, 3 a bug of gen, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from generator import __version__
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from generator.pipeline import Outcome, Selection
+    from generator.problems import Problem, Where
+    from generator.reporting import Style
+
+_COLOURS: dict[str, dict[str, Any]] = {
+    "error": {"fg": "red", "bold": True},
+    "warning": {"fg": "yellow", "bold": True},
+    "hint": {"fg": "cyan"},
+    "create": {"fg": "green"},
+    "update": {"fg": "yellow"},
+    "delete": {"fg": "red"},
+    "faint": {"dim": True},
+}
+_QUIET_SECONDS = 1.0
+"""Work that takes longer shows its progress."""
+
+_root_option = click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="The repository that holds models/ and environments/.  [default: here]",
+)
+_env_option = click.option(
+    "--env",
+    "-e",
+    "environments",
+    multiple=True,
+    metavar="ENV",
+    help="Only this environment; repeatable.",
+)
+
+
+def run() -> None:
+    """Run the command and turn whatever happens into its exit code."""
+    try:
+        main(prog_name="gen", standalone_mode=True)
+    except KeyboardInterrupt:
+        _interrupted()
+    except Exception:
+        traceback.print_exc()
+        click.echo(
+            "\nThis is a bug of gen, not of your files. Please report what stands above.", err=True
+        )
+        sys.exit(3)
+
+
+def _interrupted() -> None:
+    click.echo("\ninterrupted; every file is as it was or as it should be", err=True)
+    sys.exit(130)
+
+
+class _Commands(click.Group):
+    """Reports problems of the repository, and offers the likeliest command for a misspelt one."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a sub-command; problems go to stderr and end with exit code 1."""
+        from generator.problems import GenError
+
+        try:
+            return super().invoke(ctx)
+        except GenError as error:
+            _show_problems(error.problems, ctx.params.get("root") or _root_of(ctx))
+            sys.exit(1)
+        except KeyboardInterrupt:
+            _interrupted()
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find a sub-command. Raises UsageError with the likeliest name."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            from generator.schema import suggestion
+
+            hint = suggestion(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"there is no command `{args[0]}`: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _root_of(ctx: click.Context) -> Path:
+    root: Path = ctx.meta.get("generator.root", Path())
+    return root
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="gen", message="%(prog)s %(version)s")
+def main() -> None:
+    """Render and check the manifests of a fleet of models.
+
+    models/ holds one YAML spec per model, environments/ one inventory per cluster. `gen render`
+    turns them into rendered/ and argocd/, which Argo CD syncs; what a cluster would refuse, ignore
+    or leave pending for ever is refused here, on the line that you wrote.
+    """
+
+
+@main.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@_env_option
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if anything would change.")
+@click.option("--diff", is_flag=True, help="Show every change, line by line.")
+@_root_option
+@click.pass_context
+def render(
+    ctx: click.Context,
+    models: tuple[str, ...],
+    environments: tuple[str, ...],
+    check: bool,
+    diff: bool,
+    root: Path,
+) -> None:
+    """Write what the specs say to rendered/ and argocd/.
+
+    Without MODEL, everything is rendered, and what no spec asks for any more is deleted. Only files
+    that gen wrote are ever changed. With a problem anywhere, nothing is written at all.
+    """
+    from generator import pipeline
+
+    selection = _selection(ctx, root, models, environments)
+    with _ProgressBar() as progress:
+        work = pipeline.compare if check else pipeline.apply
+        outcome = work(root, selection, progress.update, texts=diff)
+    _show_changes(outcome, root, diff=diff, check=check)
+    if check and outcome.changes:
+        ctx.exit(1)
+
+
+def _show_changes(outcome: Outcome, root: Path, *, diff: bool, check: bool) -> None:
+    from generator import reporting
+
+    if outcome.warnings:
+        told = reporting.counts(outcome.warnings)
+        click.echo(f"{told}; `gen validate` shows what they are about", err=True)
+    if diff and outcome.changes:
+        click.echo(reporting.diff_text(outcome.changes, _style(sys.stdout)), nl=False)
+    subject = f"{len(outcome.releases)} releases, {outcome.objects} objects checked"
+    if not outcome.changes:
+        click.echo(f"{subject}: nothing to change, {outcome.identical} files identical")
+        return
+    click.echo(reporting.changes_text(outcome.changes, outcome.identical, _style(sys.stdout)))
+    if check:
+        click.echo(
+            "what is committed is not what the specs say: run `gen render` and commit", err=True
+        )
+
+
+@main.command()
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, as annotations of a pull request, or for code scanning.",
+)
+@_root_option
+@click.pass_context
+def validate(ctx: click.Context, layout: str, root: Path) -> None:
+    """Check everything and write nothing.
+
+    Every problem of all files is found in one run. Exit code 1 means that at least one is an error.
+    """
+    from generator import pipeline, reporting
+    from generator.problems import GenError, errors
+
+    _remember(ctx, root)
+    outcome = None
+    try:
+        with _ProgressBar() as progress:
+            outcome = pipeline.everything(root, progress=progress.update)
+        problems: Sequence[Problem] = outcome.warnings
+    except GenError as error:
+        problems = error.problems
+    if layout != "text":
+        click.echo(reporting.FORMATS[layout](problems))
+    elif problems:
+        _show_problems(problems, root, to_stdout=True)
+    if outcome is not None and layout == "text":
+        click.echo(f"{len(outcome.releases)} releases and {outcome.objects} objects are fine")
+    ctx.exit(1 if errors(problems) else 0)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("environment")
+@_root_option
+@click.pass_context
+def explain(ctx: click.Context, model: str, environment: str, root: Path) -> None:
+    """Say where each value of MODEL in ENVIRONMENT came from."""
+    from generator import explain as explanation
+    from generator import pipeline, reporting
+
+    releases = pipeline.releases(root, _selection(ctx, root, (model,), (environment,)))
+    if not releases:
+        raise click.UsageError(f"{model} is not live in {environment}", ctx)
+    rows = reporting.origins_table(explanation.origins(releases[0]))
+    _show_table(("setting", "from", "value"), rows)
+
+
+@main.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@_env_option
+@click.option(
+    "--format", "layout", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@_root_option
+@click.pass_context
+def status(
+    ctx: click.Context,
+    models: tuple[str, ...],
+    environments: tuple[str, ...],
+    layout: str,
+    root: Path,
+) -> None:
+    """Show which version is live where, and with which traffic."""
+    import json
+
+    from generator import pipeline, reporting
+
+    rows = reporting.status_rows(
+        pipeline.releases(root, _selection(ctx, root, models, environments))
+    )
+    if layout == "json":
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        _show_table(reporting.STATUS_COLUMNS, reporting.status_table(rows))
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(["model", "environment"]))
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a document, for editors."""
+    import json
+
+    from generator import schema as schemas
+
+    click.echo(json.dumps(schemas.document_schema(kind), indent=2, ensure_ascii=False))
+
+
+@main.group()
+def schemas() -> None:
+    """The schemas that objects are checked against."""
+
+
+@schemas.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+@_root_option
+@click.pass_context
+def export(ctx: click.Context, directory: Path, root: Path) -> None:
+    """Write all schemas to DIR, so that kubeconform runs offline with the same set."""
+    from generator import pipeline, write
+
+    _remember(ctx, root)
+    versions = pipeline.kubernetes_versions(root)
+    count = write.export(directory, pipeline.exported_schemas(root, versions))
+    click.echo(f"{count} schemas for Kubernetes {', '.join(versions)} in {directory}")
+
+
+def _selection(
+    ctx: click.Context, root: Path, models: tuple[str, ...], environments: tuple[str, ...]
+) -> Selection:
+    """Check the names that a person typed. Raises UsageError with the likeliest ones."""
+    from generator import load
+    from generator.pipeline import Selection
+    from generator.schema import suggestion
+
+    _remember(ctx, root)
+    for kind, wanted in (("model", models), ("environment", environments)):
+        known = load.names(root, kind) if wanted else []
+        for name in wanted:
+            if name not in known:
+                raise click.UsageError(
+                    f"there is no {kind} `{name}`: {suggestion(name, known)}", ctx
+                )
+    return Selection(tuple(dict.fromkeys(models)), tuple(dict.fromkeys(environments)))
+
+
+def _remember(ctx: click.Context, root: Path) -> None:
+    ctx.meta["generator.root"] = root
+
+
+def _show_problems(problems: Iterable[Problem], root: Path, *, to_stdout: bool = False) -> None:
+    from generator import reporting
+
+    stream = sys.stdout if to_stdout else sys.stderr
+    text = reporting.problems_text(list(problems), _lines(root), _style(stream))
+    click.echo(text, err=not to_stdout)
+
+
+def _lines(root: Path) -> Callable[[Where], str]:
+    """Read lines of files once per file, and none where a file cannot be read."""
+    texts: dict[str, list[str]] = {}
+
+    def line(where: Where) -> str:
+        if where.file not in texts:
+            try:
+                texts[where.file] = (root / where.file).read_text("utf-8-sig").splitlines()
+            except (OSError, UnicodeDecodeError):
+                texts[where.file] = []
+        lines = texts[where.file]
+        return lines[where.line - 1] if 0 < where.line <= len(lines) else ""
+
+    return line
+
+
+def _style(stream: Any) -> Style:
+    """Colour where a person looks and has not asked for none."""
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return lambda text, _: text
+    return lambda text, kind: click.style(text, **_COLOURS.get(kind, {}))
+
+
+def _show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from generator import reporting
+
+    if not sys.stdout.isatty():
+        click.echo(reporting.columns(header, rows))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+class _ProgressBar(AbstractContextManager["_ProgressBar"]):
+    """A bar on stderr, for people, once the work has taken a second."""
+
+    def __init__(self) -> None:
+        self._started = monotonic()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def update(self, done: int, total: int) -> None:
+        """Show how far the work is."""
+        if self._bar is None:
+            if monotonic() - self._started < _QUIET_SECONDS or not sys.stderr.isatty():
+                return
+            self._open(total)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done)
+
+    def _open(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._bar = Progress(console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("rendering", total=total)
+        self._bar.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()

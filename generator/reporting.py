@@ -1,0 +1,246 @@
+"""Records as text for people and machines. Nothing here prints: strings go back to `cli`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from generator import __version__
+from generator.problems import Problem, Severity, Where
+from generator.records import Change, Origin, Release
+
+Style = Callable[[str, str], str]
+"""Colours a text by what it is: a severity, a verb of Change, `hint` or `faint`."""
+
+Lines = Callable[[Where], str]
+"""Gives the line of a place as it stands in its file; empty if there is none."""
+
+_FEW = 25
+"""Changes up to here are listed one by one."""
+
+
+def plain(text: str, _: str) -> str:
+    """Leave a text without colour."""
+    return text
+
+
+def problems_text(problems: Sequence[Problem], lines: Lines, style: Style = plain) -> str:
+    """Show each problem with its line, and close with the counts."""
+    shown = [_problem_text(problem, lines(problem.where), style) for problem in problems]
+    return "\n".join([*shown, counts(problems)])
+
+
+def _problem_text(problem: Problem, line: str, style: Style) -> str:
+    severity = str(problem.severity)
+    head = f"{problem.where}: {style(f'{severity} {problem.code}', severity)}: {problem.message}"
+    parts = [head, *_excerpt(problem.where, line, style)]
+    if problem.hint:
+        parts.append(f"    {style('hint:', 'hint')} {problem.hint}")
+    return "\n".join(parts)
+
+
+def _excerpt(where: Where, line: str, style: Style) -> Iterator[str]:
+    if not where.line or not line:
+        return
+    number = f"{where.line:>5}"
+    before = "".join(c if c == "\t" else " " for c in line[: where.column - 1])
+    yield style(f"{number} | {line.rstrip()}", "faint")
+    yield style(f"{'':>5} | {before}", "faint") + style("^", "error")
+
+
+def counts(problems: Iterable[Problem]) -> str:
+    """Say how many errors and warnings there are."""
+    found = Counter(problem.severity for problem in problems)
+    parts = [_plural(found[severity], str(severity)) for severity in Severity if found[severity]]
+    return ", ".join(parts) or "no problems"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def problems_json(problems: Iterable[Problem]) -> str:
+    """List problems as JSON: code, severity, message, hint, file, line, column."""
+    entries = [
+        {
+            "code": problem.code,
+            "severity": str(problem.severity),
+            "message": problem.message,
+            "hint": problem.hint,
+            **asdict(problem.where),
+        }
+        for problem in problems
+    ]
+    return json.dumps(entries, indent=2, ensure_ascii=False)
+
+
+def problems_github(problems: Iterable[Problem]) -> str:
+    """Write problems as workflow commands, which GitHub shows on the line of the pull request."""
+    return "\n".join(_github(problem) for problem in problems)
+
+
+def _github(problem: Problem) -> str:
+    where = problem.where
+    place = {"file": where.file, "line": max(where.line, 1), "col": max(where.column, 1)}
+    fields = {**place, "title": problem.code}
+    written = ",".join(f"{key}={_escaped(str(value), ',:')}" for key, value in fields.items())
+    message = f"{problem.message}\n{problem.hint}".rstrip("\n")
+    return f"::{problem.severity} {written}::{_escaped(message)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for character in "%\r\n" + more:
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
+
+
+def problems_sarif(problems: Iterable[Problem]) -> str:
+    """Write problems as SARIF 2.1.0, which code scanning tools read."""
+    found = list(problems)
+    rules = [{"id": code} for code in sorted({problem.code for problem in found})]
+    driver = {"name": "gen", "version": __version__, "rules": rules}
+    run = {"tool": {"driver": driver}, "results": [_sarif(problem) for problem in found]}
+    schema = "https://json.schemastore.org/sarif-2.1.0.json"
+    document = {"$schema": schema, "version": "2.1.0", "runs": [run]}
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _sarif(problem: Problem) -> dict[str, Any]:
+    where = problem.where
+    physical: dict[str, Any] = {"artifactLocation": {"uri": where.file}}
+    if where.line:
+        physical["region"] = {"startLine": where.line, "startColumn": where.column}
+    text = f"{problem.message}\n{problem.hint}".rstrip("\n")
+    return {
+        "ruleId": problem.code,
+        "level": str(problem.severity),
+        "message": {"text": text},
+        "locations": [{"physicalLocation": physical}],
+    }
+
+
+FORMATS: dict[str, Callable[[Sequence[Problem]], str]] = {
+    "json": problems_json,
+    "github": problems_github,
+    "sarif": problems_sarif,
+}
+"""The formats for machines; `text` needs the lines of the files."""
+
+
+def changes_text(changes: Sequence[Change], identical: int, style: Style = plain) -> str:
+    """List changes by verb, folded by folder where they are many, and close with the counts."""
+    listed = _each(changes, style) if len(changes) <= _FEW else _folded(changes, style)
+    return "\n".join([*listed, changes_counts(changes, identical)])
+
+
+def _each(changes: Iterable[Change], style: Style) -> list[str]:
+    return [f"{style(f'{change.kind:<8}', change.kind)} {change.path}" for change in changes]
+
+
+def _folded(changes: Iterable[Change], style: Style) -> list[str]:
+    folders = Counter((change.kind, "/".join(change.path.split("/")[:2])) for change in changes)
+    return [
+        f"{style(f'{kind:<8}', kind)} {folder} ({_plural(count, 'file')})"
+        for (kind, folder), count in sorted(folders.items())
+    ]
+
+
+def changes_counts(changes: Iterable[Change], identical: int) -> str:
+    """Say how many files are created, updated, deleted and identical."""
+    found = Counter(change.kind for change in changes)
+    verbs = {"create": "created", "update": "updated", "delete": "deleted"}
+    parts = [f"{found[kind]} {verb}" for kind, verb in verbs.items() if found[kind]]  # type: ignore[index]
+    return ", ".join([*parts, f"{identical} identical"])
+
+
+def diff_text(changes: Iterable[Change], style: Style = plain) -> str:
+    """Show changes as a unified diff, as Git does."""
+    return "".join(_coloured(line, style) for change in changes for line in _diff(change))
+
+
+def _diff(change: Change) -> Iterator[str]:
+    before = "/dev/null" if change.kind == "create" else f"a/{change.path}"
+    after = "/dev/null" if change.kind == "delete" else f"b/{change.path}"
+    old, new = change.before.splitlines(keepends=True), change.after.splitlines(keepends=True)
+    for line in difflib.unified_diff(old, new, before, after):
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _coloured(line: str, style: Style) -> str:
+    kind = {"+": "create", "-": "delete", "@": "faint"}.get(line[:1], "")
+    return style(line, kind) if kind else line
+
+
+def origins_table(origins: Iterable[Origin]) -> list[tuple[str, str, str]]:
+    """Lay out a release as rows: setting, where from, value."""
+    return [
+        (origin.setting, str(origin.where or origin.reason), _value(origin.value))
+        for origin in origins
+    ]
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def status_rows(releases: Iterable[Release]) -> list[dict[str, Any]]:
+    """Lay out what is live where, one row per model and environment."""
+    return [_status(release) for release in releases]
+
+
+def _status(release: Release) -> dict[str, Any]:
+    canary = next((v for v in release.variants if v.role == "canary"), None)
+    standby = next((v for v in release.variants if v.role == "standby"), None)
+    scaling = release.stable.scaling
+    return {
+        "model": release.model,
+        "environment": release.environment.name,
+        "version": release.stable.artifact.version,
+        "traffic": release.stable.traffic,
+        "canary": canary.artifact.version if canary else None,
+        "canaryTraffic": canary.traffic if canary else 0,
+        "standby": standby.artifact.version if standby else None,
+        "replicas": {"min": scaling.minimum, "max": scaling.maximum},
+        "gpus": release.placement.count if release.placement else 0,
+        "owner": release.owner,
+    }
+
+
+STATUS_COLUMNS = (
+    "model",
+    "environment",
+    "version",
+    "canary",
+    "standby",
+    "replicas",
+    "gpus",
+    "owner",
+)
+
+
+def status_table(rows: Iterable[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Turn status rows into the cells of a table for people."""
+    return [_cells(row) for row in rows]
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    replicas = f"{row['replicas']['min']}..{row['replicas']['max']}"
+    share = f" {row['traffic']} %" if row["canary"] else ""
+    canary = f"{row['canary']} {row['canaryTraffic']} %" if row["canary"] else "-"
+    cells = (row["model"], row["environment"], row["version"] + share, canary)
+    return (*cells, row["standby"] or "-", replicas, str(row["gpus"] or "-"), row["owner"])
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align a table with spaces, for pipes and files; the last column is not padded."""
+    table = [header, *rows]
+    widths = [max(len(row[index]) for row in table) for index in range(len(header))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in table
+    )
+    return "\n".join(line.rstrip() for line in lines)
