@@ -7,14 +7,21 @@ traps listed at each refusal. A test compares every overlay with the real tool, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from posixpath import normpath
 from typing import Any
 
+from generator import scalars
 from generator.problems import GenError, Problem, Where, one
 from generator.records import Json, RenderedFile
 
 Files = Mapping[str, RenderedFile]
+
+_Id = tuple[str, str, str, str]
+"""apiVersion, kind, namespace and name, by which a patch finds its target."""
+_Built = tuple[Json, frozenset[_Id]]
+"""An object with every id that it has had: Kustomize finds a target by the former ones too."""
 
 _COMPOSED = frozenset(
     ("apiVersion", "kind", "resources", "patches", "namespace", "namePrefix", "nameSuffix")
@@ -38,6 +45,20 @@ _REFERRED_TO = frozenset(
 )
 """Kinds whose new name Kustomize writes into other objects, though only into kinds it knows
 (kubernetes-sigs/kustomize@api/internal/konfig/builtinpluginconsts/namereference.go)."""
+
+_CONTROL = re.compile(r"[\x7f-\x9f]|(?<!\\)(?:\\\\)*\\u00(?:7f|[89][0-9a-f])")
+"""A control character in a text as gen writes it. Kustomize unescapes it; no parser takes it then."""
+_ITS_OWN = frozenset(
+    (
+        "config.kubernetes.io",
+        "internal.config.kubernetes.io",
+        "alpha.config.kubernetes.io",
+        "config.k8s.io",
+        "kustomize.config.k8s.io",
+    )
+)
+"""Prefixes of annotations that Kustomize obeys or drops
+(kubernetes-sigs/kustomize@kyaml/kio/kioutil/kioutil.go)."""
 
 CLUSTER_SCOPED = frozenset(
     (
@@ -73,6 +94,10 @@ CLUSTER_SCOPED = frozenset(
 
 def composed(files: Files, folder: str) -> list[Json]:
     """Build the objects of a folder. Raises GenError with what cannot be composed exactly."""
+    return [item for item, _ in _built(files, folder)]
+
+
+def _built(files: Files, folder: str) -> list[_Built]:
     kustomization = files.get(f"{folder}/kustomization.yaml")
     if kustomization is None:
         raise one("E601", f"{folder} has no kustomization.yaml", Where(folder))
@@ -85,8 +110,10 @@ def composed(files: Files, folder: str) -> list[Json]:
         file = files.get(normpath(f"{folder}/{patch['path']}"))
         if file is None:
             raise _refused(kustomization, f"the patch {patch['path']} does not exist")
-        _apply(objects, file)
-    return [_transformed(item, kustomization) for item in objects]
+        _apply(objects, _exact(file))
+    built = [_transformed(item, ids, kustomization) for item, ids in objects]
+    _refuse_doubles(built, kustomization)
+    return built
 
 
 def _unsupported(kustomization: RenderedFile) -> Iterator[Problem]:
@@ -103,25 +130,53 @@ def _unsupported(kustomization: RenderedFile) -> Iterator[Problem]:
             yield Problem("E601", message, where, hint)
 
 
-def _resources(files: Files, folder: str, kustomization: RenderedFile) -> Iterator[Json]:
+def _resources(files: Files, folder: str, kustomization: RenderedFile) -> Iterator[_Built]:
     for entry in kustomization.data.get("resources", ()):
         path = normpath(f"{folder}/{entry}")
         if path in files:
-            yield files[path].data
+            item = _exact(files[path]).data
+            yield item, frozenset((_id(item),))
         elif f"{path}/kustomization.yaml" in files:
-            yield from composed(files, path)
+            yield from _built(files, path)
         else:
             raise _refused(kustomization, f"the resource {entry} does not exist")
 
 
-def _apply(objects: list[Json], patch: RenderedFile) -> None:
-    for index, target in enumerate(objects):
-        if identity(target)[:2] == identity(patch.data)[:2] and _name(target) == _name(patch.data):
-            by_name = is_built_in(target)
-            objects[index] = _merged(target, patch.data, patch, (), by_name=by_name)
-            return
-    kind, name = patch.data.get("kind"), _name(patch.data)
-    raise _refused(patch, f"no {kind} `{name}` to patch")
+def _exact(file: RenderedFile) -> RenderedFile:
+    """Refuse a text that Kustomize cannot repeat."""
+    if _CONTROL.search(file.text):
+        raise _refused(file, "a control character, which Kustomize cannot write", "remove it")
+    return file
+
+
+def _apply(objects: list[_Built], patch: RenderedFile) -> None:
+    """Patch the one object that has, or had in a folder below, the patch's kind and name."""
+    if "$patch" in patch.text:
+        raise _refused(patch, "`$patch` is not composed by gen", "a null removes a key")
+    wanted = _id(patch.data)
+    found = [index for index, (_, ids) in enumerate(objects) if wanted in ids]
+    if len(found) != 1:
+        how_many = "more than one" if found else "no"
+        raise _refused(patch, f"{how_many} {patch.data.get('kind')} `{_name(patch.data)}` to patch")
+    target, ids = objects[found[0]]
+    merged = _merged(target, patch.data, patch, (), by_name=is_built_in(target))
+    if identity(merged) != identity(target):
+        hint = "a kustomization's `namespace` and `nameSuffix` do that"
+        raise _refused(patch, "a patch cannot change what its target is called", hint)
+    objects[found[0]] = merged, ids
+
+
+def _refuse_doubles(built: list[_Built], kustomization: RenderedFile) -> None:
+    seen: set[tuple[str, ...]] = set()
+    for item, _ in built:
+        if identity(item) in seen:
+            raise _refused(kustomization, f"two objects are {item.get('kind')} `{_name(item)}`")
+        seen.add(identity(item))
+
+
+def _id(item: Json) -> _Id:
+    namespace = (item.get("metadata") or {}).get("namespace") or "default"
+    return str(item.get("apiVersion")), str(item.get("kind")), namespace, str(_name(item))
 
 
 def identity(item: Json) -> tuple[str, str, str, str]:
@@ -153,14 +208,22 @@ def _merged(
         here = (*path, key)
         if value is None:
             result.pop(key, None)
+        elif below is not None and _shape(below) != _shape(value):
+            shapes = f"a {_shape(below)} in the base and a {_shape(value)} in this patch"
+            raise _refused(patch, f"`{'.'.join(here)}` is {shapes}")
         elif isinstance(value, dict):
-            base = below if isinstance(below, dict) else {}
-            result[key] = _merged(base, value, patch, here, by_name=by_name)
+            result[key] = _merged(below or {}, value, patch, here, by_name=by_name)
         elif isinstance(value, list | tuple) and below:
             result[key] = _merged_list(below, value, patch, here, by_name=by_name)
         else:
             result[key] = value
     return result
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, dict):
+        return "map"
+    return "list" if isinstance(value, list | tuple) else "scalar"
 
 
 def _merged_list(
@@ -188,7 +251,7 @@ def _merged_list(
     ]
 
 
-def _transformed(item: Json, kustomization: RenderedFile) -> Json:
+def _transformed(item: Json, ids: frozenset[_Id], kustomization: RenderedFile) -> _Built:
     """Give an object the kustomization's namespace and its name's prefix and suffix."""
     spec, kind = kustomization.data, item.get("kind")
     prefix, suffix, namespace = (spec.get(key) for key in ("namePrefix", "nameSuffix", "namespace"))
@@ -207,7 +270,22 @@ def _transformed(item: Json, kustomization: RenderedFile) -> Json:
                 kustomization, f"a {kind} has no namespace, and this would give it one", hint
             )
         metadata["namespace"] = namespace
-    return {**item, "metadata": metadata}
+    _refuse_annotations(metadata.get("annotations") or {}, kustomization)
+    transformed = {**item, "metadata": metadata}
+    return transformed, ids | {_id(transformed)}
+
+
+def _refuse_annotations(annotations: Json, kustomization: RenderedFile) -> None:
+    """Refuse what Kustomize would drop, obey, or write without the quotes that it needs."""
+    for key, value in annotations.items():
+        prefix, slash, _ = key.partition("/")
+        if slash and prefix in _ITS_OWN:
+            raise _refused(kustomization, f"the annotation `{key}` is Kustomize's own")
+        if not isinstance(value, str):
+            raise _refused(kustomization, f"the annotation `{key}` is not a text", "quote it")
+        if not slash and scalars.text(key) != key:
+            message = f"Kustomize would not quote the annotation key `{key}`"
+            raise _refused(kustomization, message, f"give it a prefix, as in `example.com/{key}`")
 
 
 def _where(file: RenderedFile) -> Where:

@@ -31,6 +31,11 @@ from typing import Any
 Schema = dict[str, Any]
 Kind = tuple[str, str]
 
+SCHEMA_LOCATION = (
+    "{{.NormalizedKubernetesVersion}}/{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json"
+)
+"""Where kubeconform finds what `exported` lays out; its Group of a core `v1` kind is `v1`."""
+
 _OBJECTS = Path(__file__).parent / "schemas" / "objects"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FOLDER = re.compile(r"v([0-9]+)\.([0-9]+)\.0-local-strict")
@@ -63,11 +68,6 @@ _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 _INT32 = {"minimum": -(2**31), "maximum": 2**31 - 1}
 _IN_CORE_KINDS = {_QUANTITY: "shared:coreQuantity", _INT_OR_STRING: "shared:intOrString"}
 _IN_CUSTOM_KINDS = {_QUANTITY: "shared:quantity", _INT_OR_STRING: "shared:intOrString"}
-SCHEMA_LOCATION = (
-    "{{.NormalizedKubernetesVersion}}/{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json"
-)
-"""Where kubeconform finds what `exported` lays out; its Group of a core `v1` kind is `v1`."""
-
 _WORTH_A_NAME = 100
 """Characters from which on a sub-schema that occurs twice is written once."""
 
@@ -269,7 +269,7 @@ class _Definitions:
 
 
 def _split(reference: str) -> tuple[str, str]:
-    match = _REFERENCE.fullmatch(reference)
+    match = _REFERENCE.fullmatch(str(reference))
     if match is None:
         raise LookupError(reference)
     return match[1], match[2]
@@ -353,14 +353,15 @@ def _mapped(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
 
 
 def _changed(key: str, value: Any, change: Callable[[Schema], Schema]) -> Any:
-    if key in _SCHEMA_MAPS:
-        return {
-            name: change(inner) if isinstance(inner, dict) else inner
-            for name, inner in value.items()
-        }
-    if key in _SCHEMA_LISTS:
-        return [change(inner) if isinstance(inner, dict) else inner for inner in value]
-    return change(value) if key in _SCHEMAS and isinstance(value, dict) else value
+    if key in _SCHEMA_MAPS and isinstance(value, dict):
+        return {name: _once(inner, change) for name, inner in value.items()}
+    if key in _SCHEMA_LISTS and isinstance(value, list):
+        return [_once(inner, change) for inner in value]
+    return _once(value, change) if key in _SCHEMAS else value
+
+
+def _once(schema: Any, change: Callable[[Schema], Schema]) -> Any:
+    return change(schema) if isinstance(schema, dict) else schema
 
 
 def _file(folder: Path, api_version: str, kind: str) -> Path | None:

@@ -13,7 +13,6 @@ lines a literal block. If the scalar mixes text and expressions, it is joined to
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -57,7 +56,7 @@ def has_token(text: str) -> bool:
     return not text.isascii() and _TOKEN.search(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Slot:
     """A span of the skeleton and what fills it.
 
@@ -72,26 +71,18 @@ class Slot:
     indent: str | None
     own_line: bool
 
-    def value(self, values: Sequence[Any]) -> Any:
-        """Join the pieces, or return the one value as it is."""
+    def source(self) -> str:
+        """Return the expression of the slot's value, over the values `v`."""
         if self.whole:
-            return values[int(self.parts[0])]
-        return "".join(
-            part if isinstance(part, str) else as_text(values[part]) for part in self.parts
-        )
+            return f"v[{self.parts[0]}]"
+        pieces = (repr(part) if isinstance(part, str) else f"t(v[{part}])" for part in self.parts)
+        return f"({'+'.join(pieces)})"
 
-    def text(self, values: Sequence[Any]) -> str:
-        """Write the value as it stands at this place, with what separates it from its key."""
-        value = self.value(values)
-        gap = " " if self.own_line else ""
+    def writer(self, value: str) -> str:
+        """Return the expression of the slot's text, given that of its value."""
         if self.indent is None:
-            return gap + scalars.flow(value)
-        if scalars.is_block(value):
-            written = scalars.block(value, self.indent)
-            return f"\n{written}" if self.own_line else written.removeprefix(self.indent)
-        if value.__class__ is str and scalars.is_literal(value):
-            return gap + scalars.literal(value, self.indent)
-        return gap + scalars.flow(value)
+            return f"flow({value})"
+        return f"{'after_key' if self.own_line else 'after_dash'}({value}, {self.indent!r})"
 
 
 def as_text(value: Any) -> str:
@@ -200,11 +191,10 @@ class Statement:
         self.skeleton = skeleton
         node = _composed(skeleton)
         reader = _Reader(skeleton)
-        self.shape = reader.shape(node)
+        shape = reader.shape(node)
         self.slots = sorted(reader.slots, key=lambda slot: slot.start)
         _refuse_strays(skeleton, self.slots)
-        self._data: Callable[[Sequence[Any]], Any] = _compiled(self.shape)
-        self._fixed = _between(skeleton, self.slots)
+        self._fill = _compiled(skeleton, shape, self.slots)
         self._is_verified = False
 
     def fill(self, values: Sequence[Any], *, paranoid: bool = False) -> Filled:
@@ -213,21 +203,20 @@ class Statement:
         Raises SkeletonError for a value that has no place where it stands.
         """
         try:
-            texts = [slot.text(values) for slot in self.slots]
+            data, text = self._fill(values)
         except (TypeError, ValueError) as error:
             raise SkeletonError(self._line_of(values), str(error)) from None
-        data = self._data(values)
-        pieces = [piece for pair in zip(self._fixed, texts, strict=False) for piece in pair]
-        text = "".join([*pieces, self._fixed[-1]])
         if paranoid or not self._is_verified:
             _verify(data, text)
             self._is_verified = True
         return data, text
 
     def _line_of(self, values: Sequence[Any]) -> int:
+        """Find the first slot that cannot take its value."""
         for slot in self.slots:
             try:
-                slot.text(values)
+                for part in slot.parts:
+                    scalars.flow(values[part]) if slot.whole else as_text(values[part])  # type: ignore[index]
             except (TypeError, ValueError):
                 return self.skeleton.count("\n", 0, slot.end) + 1
         return 1
@@ -254,32 +243,34 @@ def _refuse_strays(skeleton: str, slots: Sequence[Slot]) -> None:
             raise SkeletonError(line, message, "expressions stand where a value or a key stands")
 
 
-def _between(skeleton: str, slots: Sequence[Slot]) -> list[str]:
-    ends = [0, *(slot.end for slot in slots)]
-    starts = [*(slot.start for slot in slots), len(skeleton)]
-    return [skeleton[end:start] for end, start in zip(ends, starts, strict=True)]
+def _compiled(
+    skeleton: str, shape: Shape, slots: Sequence[Slot]
+) -> Callable[[Sequence[Any]], Filled]:
+    """Turn a skeleton into one function, so that filling costs what a literal and a join cost."""
+    names = {id(slot): f"s{index}" for index, slot in enumerate(slots) if not slot.whole}
+    lines = [f"    {names[id(slot)]} = {slot.source()}" for slot in slots if not slot.whole]
+    pieces, end = [], 0
+    for slot in slots:
+        value = names.get(id(slot), slot.source())
+        pieces += [repr(skeleton[end : slot.start]), slot.writer(value)]
+        end = slot.end
+    pieces.append(repr(skeleton[end:]))
+    text = f"''.join(({', '.join(pieces)},))"
+    source = "\n".join(["def fill(v):", *lines, f"    return {_source(shape, names)}, {text}"])
+    scope: dict[str, Any] = {**_SCOPE}
+    exec(compile(source, "<prepared>", "exec"), scope)
+    function: Callable[[Sequence[Any]], Filled] = scope["fill"]
+    return function
 
 
-def _compiled(shape: Shape) -> Callable[[Sequence[Any]], Any]:
-    """Turn a shape into one function, so that building the object costs what its literal costs."""
-    slots: list[Slot] = []
-    source = f"lambda v: {_source(shape, slots)}"
-    scope = {"slots": slots, "pairs": _pairs}
-    compiled: Callable[[Sequence[Any]], Any] = eval(source, scope)
-    return compiled
-
-
-def _source(shape: Shape, slots: list[Slot]) -> str:
+def _source(shape: Shape, names: dict[int, str]) -> str:
     if isinstance(shape, Slot):
-        if shape.whole:
-            return f"v[{shape.parts[0]}]"
-        slots.append(shape)
-        return f"slots[{len(slots) - 1}].value(v)"
+        return names.get(id(shape), shape.source())
     if isinstance(shape, list):
-        return "[" + ",".join(_source(item, slots) for item in shape) + "]"
+        return "[" + ",".join(_source(item, names) for item in shape) + "]"
     if not isinstance(shape, _Pairs):
         return repr(shape)
-    pairs = [(_source(key, slots), _source(value, slots)) for key, value in shape.items]
+    pairs = [(_source(key, names), _source(value, names)) for key, value in shape.items]
     if shape.is_fixed:
         return "{" + ",".join(f"{key}:{value}" for key, value in pairs) + "}"
     return "pairs([" + ",".join(f"({key},{value})" for key, value in pairs) + "])"
@@ -325,19 +316,26 @@ def _differences(left: Any, right: Any, path: str = "") -> Iterator[str]:
         yield path.removeprefix(".") or "the root"
 
 
+_SCOPE = {
+    "t": as_text,
+    "flow": scalars.flow,
+    "after_key": scalars.after_key,
+    "after_dash": scalars.after_dash,
+    "pairs": _pairs,
+}
+
+
 class Statements:
-    """The prepared skeletons of an engine, the least used forgotten first."""
+    """The prepared skeletons of an engine; all are forgotten when they are too many."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Statement] = OrderedDict()
+        self._known: dict[str, Statement] = {}
 
     def prepare(self, skeleton: str) -> Statement:
         """Return the statement of a skeleton, prepared on first sight."""
         statement = self._known.get(skeleton)
         if statement is None:
+            if len(self._known) >= _CACHED:
+                self._known.clear()
             statement = self._known[skeleton] = Statement(skeleton)
-            if len(self._known) > _CACHED:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(skeleton)
         return statement

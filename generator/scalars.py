@@ -30,7 +30,11 @@ _LITERAL = re.compile(
 )
 _MEMO_LIMIT = 100_000
 
+_BLOCKS_LIMIT = 4096
+
 _memo: dict[str, str] = {}
+_after_key: dict[str, str] = {}
+_blocks: dict[int, tuple[Any, str, str]] = {}
 
 
 def text(value: str) -> str:
@@ -95,40 +99,85 @@ def literal(value: str, indent: str) -> str:
     return "\n".join(["|" if body != value else "|-", *lines])
 
 
-def block(value: Any, indent: str) -> str:
-    """Write a value as it stands after `key:` or at the start of a document, from its first line.
+def after_key(value: Any, indent: str) -> str:
+    """Write a value as it stands after `key:`, with the gap before it.
 
-    A non-empty mapping or list takes lines of its own, each one starting with `indent`, and no
-    newline at the end; anything else is one scalar without indentation.
+    A non-empty mapping or list starts on a new line, each of its lines with `indent`; a text of
+    several lines is a literal block where it can be; anything else is one scalar.
     """
-    if value.__class__ is str and is_literal(value):
-        return literal(value, indent)
-    if value.__class__ is dict and value:
-        return "\n".join([indent + _entry(key, item, indent) for key, item in value.items()])
-    if isinstance(value, list | tuple) and value:
-        return "\n".join([f"{indent}- {_item(item, indent + '  ')}" for item in value])
-    return flow(value)
+    cls = value.__class__
+    if cls is str:
+        written = _after_key.get(value)
+        return written if written is not None else _text_after_key(value, indent)
+    if cls is dict or cls is list or cls is tuple:
+        return f"\n{block(value, indent)}" if value else f" {flow(value)}"
+    return f" {scalar(value)}"
 
 
-def _entry(key: Any, value: Any, indent: str) -> str:
-    written = block(value, indent + "  ")
-    gap = "\n" if is_block(value) else " "
-    return f"{scalar(key)}:{gap}{written}"
+def _text_after_key(value: str, indent: str) -> str:
+    if is_literal(value):
+        return f" {literal(value, indent)}"
+    if len(_after_key) >= _MEMO_LIMIT:
+        _after_key.clear()
+    written = _after_key[value] = f" {text(value)}"
+    return written
 
 
-def _item(value: Any, indent: str) -> str:
-    return block(value, indent).removeprefix(indent) if is_block(value) else block(value, indent)
+def after_dash(value: Any, indent: str) -> str:
+    """Write a value as it stands after `- `, its further lines with `indent`."""
+    if is_block(value):
+        return block(value, indent).removeprefix(indent)
+    return after_key(value, indent)[1:]
+
+
+def block(value: Any, indent: str) -> str:
+    """Write a non-empty mapping or list as lines that start with `indent`, no newline at the end.
+
+    The lines are kept for as long as the same collection comes again, as a policy that thousands
+    of files share does: nothing that is rendered is ever changed.
+    """
+    known = _blocks.get(id(value))
+    if known is not None and known[0] is value and known[1] == indent:
+        return known[2]
+    lines: list[str] = []
+    _collect(value, indent, lines)
+    if len(_blocks) >= _BLOCKS_LIMIT:
+        _blocks.clear()
+    written = "\n".join(lines)
+    _blocks[id(value)] = value, indent, written
+    return written
+
+
+def _collect(value: Any, indent: str, lines: list[str]) -> None:
+    deeper = indent + "  "
+    if value.__class__ is dict:
+        for key, item in value.items():
+            if is_block(item):
+                lines.append(f"{indent}{text(str(key))}:")
+                _collect(item, deeper, lines)
+            else:
+                lines.append(f"{indent}{text(str(key))}:{after_key(item, deeper)}")
+        return
+    for item in value:
+        first = len(lines)
+        if is_block(item):
+            _collect(item, deeper, lines)
+            lines[first] = f"{indent}- {lines[first][len(deeper) :]}"
+        else:
+            lines.append(f"{indent}- {after_key(item, deeper)[1:]}")
 
 
 def is_block(value: Any) -> bool:
-    """Say whether `block` gives the value lines of its own."""
-    return bool(value) and (value.__class__ is dict or isinstance(value, list | tuple))
+    """Say whether a value takes lines of its own: a mapping or list that is not empty."""
+    cls = value.__class__
+    return bool(value) and (cls is dict or cls is list or cls is tuple)
 
 
 def flow(value: Any) -> str:
-    """Write a value on one line, collections in flow style."""
-    if value.__class__ is dict:
-        return "{" + ", ".join(f"{scalar(k)}: {flow(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(flow, value)) + "]"
+    """Write a value on one line, collections in flow style. Raises TypeError for what is none."""
+    cls = value.__class__
+    if cls is dict:
+        return "{" + ", ".join([f"{text(str(k))}: {flow(v)}" for k, v in value.items()]) + "}"
+    if cls is list or cls is tuple:
+        return "[" + ", ".join([flow(item) for item in value]) + "]"
     return scalar(value)

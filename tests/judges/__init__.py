@@ -1,0 +1,1 @@
+"""Comparisons of what this package says about an API with that API's own definitions."""
