@@ -46,8 +46,13 @@ _REFERRED_TO = frozenset(
 """Kinds whose new name Kustomize writes into other objects, though only into kinds it knows
 (kubernetes-sigs/kustomize@api/internal/konfig/builtinpluginconsts/namereference.go)."""
 
-_CONTROL = re.compile(r"[\x7f-\x9f]|(?<!\\)(?:\\\\)*\\u00(?:7f|[89][0-9a-f])")
-"""A control character in a text as gen writes it. Kustomize unescapes it; no parser takes it then."""
+_UNREPEATABLE = re.compile(
+    r"(?P<character>[\x7f-\x9f]|(?<!\\)(?:\\\\)*\\u00(?:7f|[89][0-9a-f]))"
+    r'|(?P<key>(?<!\\)"":\s)'
+)
+"""In a text as gen writes it, what Kustomize cannot: it unescapes control characters, which no
+parser takes then, and loses its place at an empty key."""
+_DIRECTIVE = re.compile(r"\$patch[\"']?\s*:")
 _ITS_OWN = frozenset(
     (
         "config.kubernetes.io",
@@ -144,14 +149,16 @@ def _resources(files: Files, folder: str, kustomization: RenderedFile) -> Iterat
 
 def _exact(file: RenderedFile) -> RenderedFile:
     """Refuse a text that Kustomize cannot repeat."""
-    if _CONTROL.search(file.text):
-        raise _refused(file, "a control character, which Kustomize cannot write", "remove it")
+    found = _UNREPEATABLE.search(file.text)
+    if found:
+        what = "an empty key" if found.lastgroup == "key" else "a control character"
+        raise _refused(file, f"{what}, which Kustomize cannot write", "remove it")
     return file
 
 
 def _apply(objects: list[_Built], patch: RenderedFile) -> None:
     """Patch the one object that has, or had in a folder below, the patch's kind and name."""
-    if "$patch" in patch.text:
+    if _DIRECTIVE.search(patch.text):
         raise _refused(patch, "`$patch` is not composed by gen", "a null removes a key")
     wanted = _id(patch.data)
     found = [index for index, (_, ids) in enumerate(objects) if wanted in ids]
@@ -208,7 +215,7 @@ def _merged(
         here = (*path, key)
         if value is None:
             result.pop(key, None)
-        elif below is not None and _shape(below) != _shape(value):
+        elif below is not None and not _fits(value, below):
             shapes = f"a {_shape(below)} in the base and a {_shape(value)} in this patch"
             raise _refused(patch, f"`{'.'.join(here)}` is {shapes}")
         elif isinstance(value, dict):
@@ -220,10 +227,17 @@ def _merged(
     return result
 
 
+def _fits(over: Any, under: Any) -> bool:
+    """Say whether a value can replace another: no number a text, whose quotes Kustomize keeps."""
+    return _shape(over) == _shape(under) or (_shape(over), _shape(under)) == ("text", "scalar")
+
+
 def _shape(value: Any) -> str:
     if isinstance(value, dict):
         return "map"
-    return "list" if isinstance(value, list | tuple) else "scalar"
+    if isinstance(value, list | tuple):
+        return "list"
+    return "text" if isinstance(value, str) else "scalar"
 
 
 def _merged_list(

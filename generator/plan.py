@@ -7,8 +7,6 @@ and patches are derived from the files themselves, so that none is forgotten.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import PurePosixPath
-from typing import Any
 
 from generator.problems import GenError, Problem, Where
 from generator.records import Environment, Json, PlannedFile, Release, Variant
@@ -63,7 +61,7 @@ def applications_path(environment: str) -> str:
     return f"{ARGOCD}/{environment}"
 
 
-def base(release: Release) -> tuple[PlannedFile, ...]:
+def base(release: Release) -> list[PlannedFile]:
     """Plan the base of a model: only what cannot differ between environments."""
     folder = _Folder(base_path(release.model), release.document.path, _context(release))
     if release.serving.backend == "kserve":
@@ -74,7 +72,7 @@ def base(release: Release) -> tuple[PlannedFile, ...]:
     return folder.closed("base/kustomization.yaml.j2")
 
 
-def overlay(release: Release, digest: str) -> tuple[PlannedFile, ...]:
+def overlay(release: Release, digest: str) -> list[PlannedFile]:
     """Plan the overlay of a release; `digest` is of the base's files."""
     path = overlay_path(release.environment.name, release.model)
     folder = _Folder(
@@ -94,7 +92,7 @@ def overlay(release: Release, digest: str) -> tuple[PlannedFile, ...]:
         folder.resources.append(variant.artifact.version)
     folder.add("http-route.yaml", "overlay/http-route.yaml.j2")
     _shared(folder, release)
-    return (*folder.closed(_OVERLAY, namespace=namespace), *files)
+    return [*folder.closed(_OVERLAY, namespace=namespace), *files]
 
 
 _OVERLAY = "overlay/kustomization.yaml.j2"
@@ -115,15 +113,13 @@ def _context(release: Release) -> Json:
 def _workload(folder: _Folder, release: Release, variant: Variant) -> None:
     """Plan the patches of one workload, one concern each, and its autoscaler."""
     kind = "inference-service" if release.serving.backend == "kserve" else "deployment"
-    extra = {"variant": variant, **_kserve_scaling(variant)}
+    folder.context = {**folder.context, "variant": variant, **_kserve_scaling(variant)}
     for concern in _concerns(release, variant):
-        folder.patch(f"patch-{concern}.yaml", f"overlay/{kind}/patch-{concern}.yaml.j2", extra)
+        folder.patch(f"patch-{concern}.yaml", f"overlay/{kind}/patch-{concern}.yaml.j2")
     if variant.scaling.autoscaler == "keda":
-        folder.add("scaled-object.yaml", "overlay/scaled-object.yaml.j2", extra)
+        folder.add("scaled-object.yaml", "overlay/scaled-object.yaml.j2")
     if variant.scaling.autoscaler == "hpa":
-        folder.add(
-            "horizontal-pod-autoscaler.yaml", "overlay/horizontal-pod-autoscaler.yaml.j2", extra
-        )
+        folder.add("horizontal-pod-autoscaler.yaml", "overlay/horizontal-pod-autoscaler.yaml.j2")
 
 
 def _kserve_scaling(variant: Variant) -> Json:
@@ -177,7 +173,7 @@ def application(release: Release) -> PlannedFile:
     )
 
 
-def platform(environment: Environment) -> tuple[PlannedFile, ...]:
+def platform(environment: Environment) -> list[PlannedFile]:
     """Plan what an environment itself consists of: namespace, flavors and queues."""
     folder = _Folder(
         platform_path(environment.name), environment.document.path, {"environment": environment}
@@ -233,7 +229,10 @@ def _sync_policy(environment: Environment, options: list[str]) -> Json:
 
 
 class _Folder:
-    """Collects the files of one kustomization, and the lists that it needs of them."""
+    """Collects the files of one kustomization, and the lists that it needs of them.
+
+    All files share one context, so that it is put together once.
+    """
 
     def __init__(
         self, path: str, producer: str, context: Json, comments: tuple[str, ...] = ()
@@ -242,49 +241,48 @@ class _Folder:
         self.producer = producer
         self.context = context
         self.comments = comments
-        self.files: list[PlannedFile] = []
         self.resources: list[str] = []
         self.patches: list[Json] = []
+        self._files: list[tuple[str, str, Json]] = []
 
     def add(self, name: str, template: str, extra: Json | None = None) -> None:
-        """Plan a resource."""
-        self._file(name, template, extra)
+        """Plan a resource; `extra` is for its template alone."""
+        self._files.append((name, template, extra or {}))
         self.resources.append(name)
 
-    def patch(self, name: str, template: str, extra: Json | None = None) -> None:
+    def patch(self, name: str, template: str) -> None:
         """Plan a patch; it finds its target by kind and name."""
-        self._file(name, template, extra)
+        self._files.append((name, template, {}))
         self.patches.append({"path": name})
 
     def closed(
         self, template: str, *, namespace: str = "", name_suffix: str = "", below: str = ""
-    ) -> tuple[PlannedFile, ...]:
+    ) -> list[PlannedFile]:
         """Plan the kustomization itself and return all files; `below` is the base it builds on."""
         bases = [_relative(below, self.path)] if below else []
-        lists: dict[str, Any] = {
+        context: Json = {
+            **self.context,
             "resources": [*bases, *self.resources],
             "patches": self.patches,
             "namespace": namespace,
             "name_suffix": name_suffix,
         }
-        kustomization = PlannedFile(
-            f"{self.path}/{KUSTOMIZATION}",
-            template,
-            {**self.context, **lists},
-            self.producer,
-            self.comments,
-        )
-        return (kustomization, *self.files)
-
-    def _file(self, name: str, template: str, extra: Json | None) -> None:
-        context = {**self.context, **extra} if extra else self.context
-        self.files.append(PlannedFile(f"{self.path}/{name}", template, context, self.producer))
+        path, producer = self.path, self.producer
+        kustomization = f"{path}/{KUSTOMIZATION}"
+        return [
+            PlannedFile(kustomization, template, context, producer, self.comments),
+            *(
+                PlannedFile(
+                    f"{path}/{name}", own, {**context, **extra} if extra else context, producer
+                )
+                for name, own, extra in self._files
+            ),
+        ]
 
 
 def _relative(target: str, start: str) -> str:
-    """Lead from one folder of the tree to another, as a kustomization writes it."""
-    up = "../" * len(PurePosixPath(start).relative_to(RENDERED).parts)
-    return f"{up}{PurePosixPath(target).relative_to(RENDERED)}"
+    """Lead from one folder of the rendered tree to another, as a kustomization writes it."""
+    return "../" * start.count("/") + target.removeprefix(f"{RENDERED}/")
 
 
 def clashes(files: Iterable[PlannedFile], known: dict[str, str]) -> Sequence[PlannedFile]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 _DECIMAL = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
@@ -16,6 +17,7 @@ _FACTORS: dict[str, int] = _BINARY | _DECIMAL
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:[eE]([0-9]{1,2})|(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi))?")
 
 
+@lru_cache(4096, typed=True)
 def parse(value: str | float) -> Fraction:
     """Read a quantity into its exact amount: cores, bytes or pieces.
 
@@ -38,6 +40,7 @@ def is_binary(value: str | float) -> bool:
     return str(value).endswith("i")
 
 
+@lru_cache(4096, typed=True)
 def canonical(value: str | float) -> str:
     """Write a quantity as the API server does.
 

@@ -7,6 +7,7 @@ the same path.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from generator import prepared, yamlio
+from generator import prepared, records, yamlio
 from generator.prepared import SkeletonError, Statements
 from generator.problems import GenError, Problem, Where, one
 from generator.records import PlannedFile, RenderedFile
@@ -26,19 +27,29 @@ HEADER = "# Rendered by gen from "
 
 
 class _Recorder:
-    """Jinja's finalize hook: keeps the values of one rendering, leaves tokens in the text."""
+    """Keeps the values of one rendering; what stands for them in the text are tokens."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
 
-    def finalize(self, value: Any) -> str:
+    @jinja2.pass_context  # a hook with a context is never folded into constants at compile time
+    def finalize(self, _: jinja2.runtime.Context | None, value: Any) -> str:
         """Record a value and return what stands for it. Raises what StrictUndefined raises."""
-        if isinstance(value, jinja2.Undefined):
-            return str(value)
-        if isinstance(value, str) and prepared.has_token(value):
-            return value
-        self.values.append(value)
-        return prepared.token(len(self.values) - 1)
+        cls = value.__class__
+        if cls is str:
+            if not value.isascii() and prepared.has_token(value):
+                return str(value)
+        elif isinstance(value, jinja2.Undefined | str):
+            return self._special(value)
+        values = self.values
+        values.append(value)
+        return prepared.token(len(values) - 1)
+
+    def _special(self, value: jinja2.Undefined | str) -> str:
+        """Let an undefined value raise, and take a subclass of str for the text that it is."""
+        return (
+            str(value) if isinstance(value, jinja2.Undefined) else self.finalize(None, str(value))
+        )
 
 
 class Engine:
@@ -55,6 +66,8 @@ class Engine:
         self._statements = Statements()
         self._templates: dict[str, jinja2.Template] = {}
         self._environment = _environment(self._recorder, [root / OWN, BUILT_IN])
+        self._given: Mapping[str, Any] | None = None
+        self._names: dict[str, Any] = {}
 
     def files(self, planned: Iterable[PlannedFile]) -> tuple[RenderedFile, ...]:
         """Render files in their order. Raises GenError with the problems of all of them."""
@@ -75,7 +88,7 @@ class Engine:
         values = self._recorder.values
         values.clear()
         try:
-            skeleton = template.render(planned.context)
+            skeleton = "".join(template.root_render_func(self._context(template, planned)))
             statement = self._statements.prepare(skeleton)
             data, text = statement.fill(values, paranoid=self._paranoid)
         except GenError:
@@ -89,6 +102,14 @@ class Engine:
             [f"{HEADER}{planned.producer}. Change that, not this.\n", *_comments(planned)]
         )
         return RenderedFile(planned.path, planned.template, planned.producer, header + text, data)
+
+    def _context(self, template: jinja2.Template, planned: PlannedFile) -> jinja2.runtime.Context:
+        """Make what a template runs in; files of one workload share their names, merged once."""
+        if planned.context is not self._given:
+            self._given = planned.context
+            self._names = {**self._environment.globals, **planned.context}
+        context = jinja2.runtime.Context
+        return context(self._environment, self._names, template.name, template.blocks)
 
     def _template(self, name: str) -> jinja2.Template:
         template = self._templates.get(name)
@@ -150,19 +171,37 @@ def _comments(planned: PlannedFile) -> list[str]:
 
 
 def _environment(recorder: _Recorder, folders: list[Path]) -> jinja2.Environment:
-    @jinja2.pass_context  # a hook with a context is never folded into constants at compile time
-    def finalize(_: jinja2.runtime.Context, value: Any) -> str:
-        return recorder.finalize(value)
-
-    return ImmutableSandboxedEnvironment(
+    return _Sandbox(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=finalize,
+        finalize=recorder.finalize,
         loader=_Loader([str(folder) for folder in folders]),
         auto_reload=False,
     )
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, with a short way to the fields of our own records.
+
+    A record has only fields that templates may see; whatever else a template asks for takes the
+    long way, and the sandbox decides.
+    """
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return a field, an item, or what the sandbox gives instead."""
+        if attribute in _FIELDS.get(obj.__class__, ()):
+            return getattr(obj, attribute)
+        return super().getattr(obj, attribute)
+
+
+_FIELDS = {
+    record: frozenset(name for name in dir(record) if not name.startswith("_"))
+    for record in vars(records).values()
+    if is_dataclass(record)
+}
+"""The public fields and properties of every record."""
 
 
 class _Loader(jinja2.FileSystemLoader):
