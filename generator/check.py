@@ -6,8 +6,7 @@ nobody can check is not rendered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 
 from generator import kustomize
@@ -25,20 +24,26 @@ class Judge:
         self._schemas = ObjectSchemas(kubernetes, own)
         self._validators: dict[tuple[str, str], Validator | None] = {}
 
-    def problems(self, item: Json, template: str, path: str) -> list[Problem]:
-        """List what is wrong with one object; `path` is the file or folder it comes from."""
+    def accepts(self, item: Json) -> bool:
+        """Say whether an object is right, which is all that there is to say of most."""
+        validator = self._validator(item)
+        return validator is not None and validator.accepts(item)
+
+    def _validator(self, item: Json) -> Validator | None:
         kind = str(item.get("apiVersion")), str(item.get("kind"))
         if kind not in self._validators:
             bundle = self._schemas.bundle(*kind)
             self._validators[kind] = Validator(bundle) if bundle is not None else None
-        validator = self._validators[kind]
-        where = Where(template)
+        return self._validators[kind]
+
+    def problems(self, item: Json, template: str, path: str) -> list[Problem]:
+        """List what is wrong with one object; `path` is the file or folder it comes from."""
+        validator, where = self._validator(item), Where(template)
         if validator is None:
+            kind = str(item.get("apiVersion")), str(item.get("kind"))
             message = f"nobody knows the kind {kind[1]} of {kind[0]} (in {path})"
             hint = f"a schema in schemas/{_schema_path(*kind)} would make it known"
             return [Problem("E602", message, where, hint)]
-        if validator.accepts(item):
-            return []
         return [_problem(item, found, where, path) for found in validator.violations(item)]
 
 
@@ -56,42 +61,23 @@ def _problem(item: Json, violation: Violation, where: Where, path: str) -> Probl
     return Problem("E603", message, where, violation.hint)
 
 
-@dataclass(slots=True)
-class Objects:
-    """Every object of the fleet by its identity, to find two files that make the same one.
-
-    One string per object is kept, so that ten thousand models fit.
-    """
-
-    seen: dict[tuple[str, ...], str] = field(default_factory=dict)
-
-    def add(self, cluster: str, item: Json, producer: str) -> Iterator[Problem]:
-        """Remember an object of a cluster; yield a problem if another document made it already."""
-        key = (cluster, *kustomize.identity(item))
-        other = self.seen.setdefault(key, producer)
-        if other != producer:
-            _, _, kind, namespace, name = key
-            place = f" in namespace {namespace}" if namespace else ""
-            message = f"{kind} {name}{place} would be made by {other} and by {producer}"
-            hint = "Argo CD would let them overwrite each other: rename one of them"
-            yield Problem("E604", message, Where(producer), hint)
-
-
 def folder(files: kustomize.Files, path: str, judge: Judge) -> tuple[list[Json], list[Problem]]:
     """Compose a folder and check what comes out; no objects if it cannot be composed."""
     problems = [
         problem
         for file in files.values()
-        if file.path.startswith(f"{path}/") and file.data.get("kind") == "Kustomization"
+        if file.path.startswith(f"{path}/")
+        and file.data.get("kind") == "Kustomization"
+        and not judge.accepts(file.data)
         for problem in judge.problems(file.data, _template(file), file.path)
     ]
     try:
         composed = kustomize.composed(files, path)
     except GenError as error:
         return [], [*problems, *error.problems]
-    root = _template(files[f"{path}/kustomization.yaml"])
     for item in composed:
-        problems += judge.problems(item, _origin(files, path, item) or root, path)
+        if not judge.accepts(item):
+            problems += judge.problems(item, _origin(files, path, item), path)
     return composed, problems
 
 
@@ -99,12 +85,17 @@ def _origin(files: kustomize.Files, path: str, item: Json) -> str:
     """Name the template that most likely made an object: the one of its kind in the folder."""
     kind = item.get("kind")
     of_kind = (file for file in files.values() if file.data.get("kind") == kind)
-    return next((_template(file) for file in of_kind), "")
+    return _template(next(of_kind, files[f"{path}/kustomization.yaml"]))
 
 
 def standalone(files: Iterable[RenderedFile], judge: Judge) -> list[Problem]:
     """Check files that hold whole objects: bases, and what Argo CD reads as it is."""
-    return [p for file in files for p in judge.problems(file.data, _template(file), file.path)]
+    return [
+        problem
+        for file in files
+        if not judge.accepts(file.data)
+        for problem in judge.problems(file.data, _template(file), file.path)
+    ]
 
 
 def _template(file: RenderedFile) -> str:

@@ -145,7 +145,7 @@ def render(
         work = pipeline.compare if check else pipeline.apply
         outcome = work(root, selection, progress.update, texts=diff)
     _show_changes(outcome, root, diff=diff, check=check)
-    if check and outcome.changes:
+    if check and outcome.changes.total:
         ctx.exit(1)
 
 
@@ -155,13 +155,15 @@ def _show_changes(outcome: Outcome, root: Path, *, diff: bool, check: bool) -> N
     if outcome.warnings:
         told = reporting.counts(outcome.warnings)
         click.echo(f"{told}; `gen validate` shows what they are about", err=True)
-    if diff and outcome.changes:
-        click.echo(reporting.diff_text(outcome.changes, _style(sys.stdout)), nl=False)
-    subject = f"{len(outcome.releases)} releases, {outcome.objects} objects checked"
-    if not outcome.changes:
-        click.echo(f"{subject}: nothing to change, {outcome.identical} files identical")
+    changes = outcome.changes
+    if diff and changes.total:
+        click.echo(reporting.diff_text(changes.listed, _style(sys.stdout)), nl=False)
+    if not changes.total:
+        checked = f"{outcome.releases} releases, {outcome.objects} objects checked"
+        identical = changes.counts["identical"]
+        click.echo(f"{checked}: nothing to change, {identical} files identical")
         return
-    click.echo(reporting.changes_text(outcome.changes, outcome.identical, _style(sys.stdout)))
+    click.echo(reporting.changes_text(changes, _style(sys.stdout)))
     if check:
         click.echo(
             "what is committed is not what the specs say: run `gen render` and commit", err=True
@@ -200,7 +202,7 @@ def validate(ctx: click.Context, layout: str, root: Path) -> None:
     elif problems:
         _show_problems(problems, root, to_stdout=True)
     if outcome is not None and layout == "text":
-        click.echo(f"{len(outcome.releases)} releases and {outcome.objects} objects are fine")
+        click.echo(f"{outcome.releases} releases and {outcome.objects} objects are fine")
     ctx.exit(1 if errors(problems) else 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from generator import yamlio
@@ -14,13 +14,33 @@ FOLDERS = {"model": "models", "environment": "environments"}
 
 
 def workspace(root: Path, models: Collection[str] = ()) -> Workspace:
-    """Read the environments of a repository and its models, or the named ones of them."""
+    """Read the environments of a repository, and find its models or the named ones of them.
+
+    A model is read when its turn comes, by `document`: a fleet need not fit into memory.
+    """
     problems: list[Problem] = []
-    read = {
-        kind: tuple(_documents(root, kind, wanted, problems))
-        for kind, wanted in (("model", models), ("environment", ()))
-    }
-    return Workspace(root, read["model"], read["environment"], tuple(problems))
+    found = {kind: _found(root, kind, problems) for kind in FOLDERS}
+    environments: list[Document] = []
+    for path in found["environment"]:
+        try:
+            environments.append(document(root, "environment", path))
+        except GenError as error:
+            problems += error.problems
+    wanted = [path for path in found["model"] if not models or path.stem in models]
+    return Workspace(root, tuple(wanted), tuple(environments), tuple(problems))
+
+
+def _found(root: Path, kind: str, problems: list[Problem]) -> list[Path]:
+    try:
+        files = _files(root, kind)
+    except GenError as error:
+        problems += error.problems
+        return []
+    if not files:
+        folder = FOLDERS[kind]
+        hint = f"write {folder}/<name>.yaml; `gen schema {kind}` says what belongs in it"
+        problems.append(Problem("E105", f"{folder}/ holds no {kind}", Where(folder), hint))
+    return files
 
 
 def names(root: Path, kind: str) -> list[str]:
@@ -48,26 +68,8 @@ def _is_document(path: Path) -> bool:
     return path.suffix in (".yaml", ".yml") or path.is_dir()
 
 
-def _documents(
-    root: Path, kind: str, wanted: Collection[str], problems: list[Problem]
-) -> Iterator[Document]:
-    try:
-        files = [path for path in _files(root, kind) if not wanted or path.stem in wanted]
-    except GenError as error:
-        problems += error.problems
-        return
-    if not files:
-        folder = FOLDERS[kind]
-        hint = f"write {folder}/<name>.yaml; `gen schema {kind}` says what belongs in it"
-        problems.append(Problem("E105", f"{folder}/ holds no {kind}", Where(folder), hint))
-    for path in files:
-        try:
-            yield _document(root, kind, path)
-        except GenError as error:
-            problems += error.problems
-
-
-def _document(root: Path, kind: str, path: Path) -> Document:
+def document(root: Path, kind: str, path: Path) -> Document:
+    """Read one document. Raises GenError with everything that is wrong with it as YAML."""
     name = path.relative_to(root).as_posix()
     _refuse_strangers(root, path, name)
     text = _text(path, name)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
 
-from generator import check, load, object_schemas, plan, resolve, rules, validate, write
-from generator.check import Judge, Objects
+from generator import (
+    check,
+    fleet,
+    load,
+    object_schemas,
+    plan,
+    resolve,
+    rules,
+    validate,
+    write,
+)
+from generator.check import Judge
 from generator.documents import Document
+from generator.fleet import Fleet
 from generator.problems import GenError, Problem, errors
-from generator.records import Change, Environment, PlannedFile, Release, RenderedFile, Workspace
+from generator.records import Changes, Environment, PlannedFile, Release, RenderedFile, Workspace
 from generator.render import Engine
 from generator.rules.serving import RULES
 
 OWN_SCHEMAS = "schemas"
 """Where a repository keeps schemas of its own cluster's kinds."""
-
-_Subject = TypeVar("_Subject")
 
 Progress = Callable[[int, int], None]
 """Told how many of how many subjects are done."""
@@ -46,22 +54,22 @@ EVERYTHING = Selection()
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run found and did. `changes` leaves out what is identical and only counts it."""
+    """What a run found and did, in numbers; warnings and few changes one by one."""
 
-    releases: list[Release] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-    identical: int = 0
+    releases: int = 0
     objects: int = 0
+    changes: Changes = field(default_factory=Changes)
+    warnings: list[Problem] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One subject, a model or an environment: its files and what is wrong with them."""
+    """One subject, a model or an environment: its files, claims, and what is wrong with them."""
 
-    files: tuple[RenderedFile, ...]
-    problems: tuple[Problem, ...]
-    releases: tuple[Release, ...] = ()
+    files: list[RenderedFile]
+    problems: list[Problem]
+    claims: list[str]
+    releases: int = 0
     objects: int = 0
 
 
@@ -80,34 +88,27 @@ def everything(
 
     Raises GenError with every problem.
     """
-    return _collect(_Fleet(root, selection, paranoid=paranoid), lambda _: None, progress)
-
-
-def releases(root: Path, selection: Selection = EVERYTHING) -> list[Release]:
-    """Resolve the releases and render nothing. Raises GenError with every problem."""
-    return _Fleet(root, selection).releases()
-
-
-def kubernetes_versions(root: Path) -> list[str]:
-    """List the Kubernetes versions of a repository's environments."""
-    return sorted(
-        {release.kubernetes for release in _Fleet(root, EVERYTHING).environments.values()}
-    )
-
-
-def exported_schemas(root: Path, kubernetes: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Give every schema as path and text, in the layout that kubeconform reads."""
-    return object_schemas.exported(kubernetes, extra=root / OWN_SCHEMAS)
+    return _collect(_Run(root, selection, paranoid=paranoid), lambda _: None, progress)
 
 
 def compare(
-    root: Path, selection: Selection, progress: Progress, *, texts: bool = False
+    root: Path,
+    selection: Selection = EVERYTHING,
+    progress: Progress = _silent,
+    *,
+    texts: bool = False,
 ) -> Outcome:
     """Run every stage and say what writing would change. Raises GenError with every problem."""
     return _written(root, selection, progress, dry=True, texts=texts)
 
 
-def apply(root: Path, selection: Selection, progress: Progress, *, texts: bool = False) -> Outcome:
+def apply(
+    root: Path,
+    selection: Selection = EVERYTHING,
+    progress: Progress = _silent,
+    *,
+    texts: bool = False,
+) -> Outcome:
     """Run every stage and write what changed.
 
     Raises GenError with every problem, and then nothing is written.
@@ -116,35 +117,54 @@ def apply(root: Path, selection: Selection, progress: Progress, *, texts: bool =
         return _written(root, selection, progress, dry=False, texts=texts)
 
 
+def releases(root: Path, selection: Selection = EVERYTHING) -> list[Release]:
+    """Resolve the releases and render nothing. Raises GenError with every problem."""
+    return _Run(root, selection).releases()
+
+
+def kubernetes_versions(root: Path) -> list[str]:
+    """List the Kubernetes versions of a repository's environments."""
+    run = _Run(root, EVERYTHING)
+    return sorted({environment.kubernetes for environment in run.environments.values()})
+
+
+def exported_schemas(root: Path, kubernetes: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Give every schema as path and text, in the layout that kubeconform reads."""
+    return object_schemas.exported(kubernetes, extra=root / OWN_SCHEMAS)
+
+
 def _written(
     root: Path, selection: Selection, progress: Progress, *, dry: bool, texts: bool
 ) -> Outcome:
-    fleet = _Fleet(root, selection)
+    run = _Run(root, selection)
     tree = write.Tree(root, dry=dry, texts=texts)
-    changes: list[Change] = []
+    changes = Changes(keep_all=texts)
     try:
-        outcome = _collect(fleet, lambda file: changes.append(tree.put(file)), progress)
-        changes += tree.prune(selection.owns)
+        outcome = _collect(run, lambda file: changes.add(tree.put(file)), progress)
+        for change in tree.prune(selection.owns):
+            changes.add(change)
         if not dry:
             tree.commit()
     finally:
         if not dry:
             tree.discard()
-    outcome.changes = [change for change in changes if change.kind != "identical"]
-    outcome.identical = len(changes) - len(outcome.changes)
+    outcome.changes = changes
     return outcome
 
 
-def _collect(fleet: _Fleet, use: Callable[[RenderedFile], None], progress: Progress) -> Outcome:
+def _collect(run: _Run, use: Callable[[RenderedFile], None], progress: Progress) -> Outcome:
     """Render every subject and hand its files on; raise every problem of all of them at the end."""
-    outcome, problems = Outcome(), list(fleet.problems)
-    for done, rendered in enumerate(fleet.rendered(), start=1):
+    outcome, problems, together = Outcome(), list(run.problems), Fleet()
+    for done, subject in enumerate(run.subjects, start=1):
+        rendered = run.rendered(subject)
         problems += rendered.problems
         outcome.releases += rendered.releases
         outcome.objects += rendered.objects
-        progress(done, fleet.subjects)
+        together.add(subject.path, map(fleet.digest, rendered.claims))
         if not errors(problems):
             problems += _used(rendered.files, use)
+        progress(done, len(run.subjects))
+    problems += together.problems(run.claims_of)
     if errors(problems):
         raise GenError(problems)
     outcome.warnings = list(dict.fromkeys(problems))
@@ -161,135 +181,165 @@ def _used(files: Iterable[RenderedFile], use: Callable[[RenderedFile], None]) ->
     return problems
 
 
-class _Fleet:
-    """The documents of a run, checked, and what renders them.
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is rendered in one go: an environment, or a model in all of its environments."""
 
-    `problems` are those of models that cannot even be resolved: the others are rendered all the
-    same, so that one run says everything. Raises GenError if the environments are not right.
+    kind: str
+    name: str
+    path: str
+
+
+class _Run:
+    """The documents of a run and what renders them, subject by subject.
+
+    `problems` are those of models that cannot be read: the others are rendered all the same, so
+    that one run says everything. Raises GenError if an environment is not right, once every model's
+    document has been looked at.
     """
 
     def __init__(self, root: Path, selection: Selection, *, paranoid: bool = False) -> None:
+        self._root = root
+        self._selection = selection
         workspace = load.workspace(root, models=selection.models)
         self.problems = list(workspace.problems)
-        self._models = self._valid(workspace)
         self.environments = self._resolved(workspace)
-        self._selection = selection
+        self.subjects = list(self._subjects(workspace))
         self._engine = Engine(root, paranoid=paranoid)
-        self._root = root
         self._judges: dict[str, Judge] = {}
-        self._objects = Objects()
-        self._paths: dict[str, str] = {}
-        self.subjects = len(self._models) + len(self.environments)
-
-    def _valid(self, workspace: Workspace) -> list[Document]:
-        """Keep the models whose document is right; remember what is wrong with the others."""
-        valid: list[Document] = []
-        for model in workspace.models:
-            found = validate.problems(model)
-            self.problems += found
-            if not found:
-                valid.append(model)
-        return valid
 
     def _resolved(self, workspace: Workspace) -> dict[str, Environment]:
-        """Resolve the environments: unless all are right, nothing can be said of models."""
+        """Resolve the environments: unless all are right, nothing can be said of releases."""
         found = [p for document in workspace.environments for p in validate.problems(document)]
-        self.problems += found
-        if found or any(p.where.file.startswith("environments") for p in self.problems):
-            raise GenError(self.problems)
+        unread = any(p.where.file.startswith("environments") for p in self.problems)
         try:
-            return resolve.environments(workspace.environments)
+            if not found and not unread:
+                return resolve.environments(workspace.environments)
         except GenError as error:
-            raise GenError([*self.problems, *error.problems]) from None
+            found += error.problems
+        for path in workspace.models:
+            found += self._document_problems(path)
+        raise GenError([*self.problems, *found])
 
-    def releases(self) -> list[Release]:
-        """Resolve every model. Raises GenError with every problem."""
-        found: list[Release] = []
-        for model in self._models:
-            try:
-                found += resolve.releases(model, self.environments, self._selection.environments)
-            except GenError as error:
-                self.problems += error.problems
-        if self.problems:
-            raise GenError(self.problems)
-        return found
+    def _document_problems(self, path: Path) -> list[Problem]:
+        try:
+            return validate.problems(load.document(self._root, "model", path))
+        except GenError as error:
+            return list(error.problems)
 
-    def rendered(self) -> Iterator[Rendered]:
-        """Render the subjects one by one, environments first."""
-        for environment in self.environments.values():
-            if self._is_wanted(environment.name) and not self._selection.models:
-                yield self._guarded(self._environment, environment)
-        for model in self._models:
-            yield self._guarded(self._model, model)
+    def _subjects(self, workspace: Workspace) -> Iterator[Subject]:
+        for name, environment in self.environments.items():
+            if self._is_wanted(name) and not self._selection.models:
+                yield Subject("environment", name, environment.document.path)
+        for path in workspace.models:
+            yield Subject("model", path.stem, path.relative_to(self._root).as_posix())
 
     def _is_wanted(self, environment: str) -> bool:
         return not self._selection.environments or environment in self._selection.environments
 
-    def _guarded(self, function: Callable[[_Subject], Rendered], subject: _Subject) -> Rendered:
+    def _model(self, subject: Subject) -> Document:
+        """Read a model. Raises GenError unless its document is right."""
+        document = load.document(self._root, "model", self._root / subject.path)
+        problems = validate.problems(document)
+        if problems:
+            raise GenError(problems)
+        return document
+
+    def releases(self) -> list[Release]:
+        """Resolve every model. Raises GenError with every problem."""
+        found: list[Release] = []
+        problems = list(self.problems)
+        for subject in self.subjects:
+            try:
+                found += self._releases(subject) if subject.kind == "model" else ()
+            except GenError as error:
+                problems += error.problems
+        if problems:
+            raise GenError(problems)
+        return found
+
+    def _releases(self, subject: Subject) -> tuple[Release, ...]:
+        wanted = self._selection.environments
+        return resolve.releases(self._model(subject), self.environments, wanted)
+
+    def rendered(self, subject: Subject) -> Rendered:
+        """Render one subject; what is wrong with it is in its problems."""
         try:
-            return function(subject)
+            if subject.kind == "environment":
+                return self._environment(self.environments[subject.name])
+            return self._all_releases(self._releases(subject))
         except GenError as error:
-            return Rendered((), error.problems)
+            return Rendered([], list(error.problems), [])
+
+    def claims_of(self, path: str) -> list[str]:
+        """Give the claims of the subject of a path in words, by rendering it once more."""
+        return next(
+            self.rendered(subject).claims for subject in self.subjects if subject.path == path
+        )
 
     def _environment(self, environment: Environment) -> Rendered:
         platform = self._files(plan.platform(environment))
         delivery = self._files(plan.delivery(environment))
         judge = self._judge(environment)
-        objects, problems = check.folder(
-            _by_path(platform), plan.platform_path(environment.name), judge
-        )
+        path = plan.platform_path(environment.name)
+        objects, problems = check.folder(_by_path(platform), path, judge)
         problems += check.standalone(delivery, judge)
-        problems += self._claims(environment.server, objects, environment.document.path)
-        problems += self._claims(
-            "argocd", [file.data for file in delivery], environment.document.path
-        )
         return Rendered(
-            (*platform, *delivery), tuple(problems), objects=len(objects) + len(delivery)
+            files=[*platform, *delivery],
+            problems=problems,
+            claims=[
+                *fleet.of_objects(environment.server, objects),
+                *fleet.of_objects(fleet.DELIVERY, (file.data for file in delivery)),
+            ],
+            objects=len(objects) + len(delivery),
         )
 
-    def _model(self, model: Document) -> Rendered:
-        releases = resolve.releases(model, self.environments, self._selection.environments)
-        if not releases:
-            return Rendered((), ())
-        base = self._files(plan.base(releases[0]))
-        digest = hashlib.sha256("\0".join(file.text for file in base).encode()).hexdigest()
-        files, count = list(base), 0
-        problems: list[Problem] = []
-        for release in releases:
-            rendered = self._release(release, base, digest)
-            files += rendered.files
-            problems += rendered.problems
-            count += rendered.objects
-        return Rendered(tuple(files), tuple(problems), releases, count)
+    def _all_releases(self, found: tuple[Release, ...]) -> Rendered:
+        if not found:
+            return Rendered([], [], [])
+        base = self._files(plan.base(found[0]))
+        digest = sha256("\0".join([file.text for file in base]).encode()).hexdigest()
+        parts = [self._release(release, base, digest) for release in found]
+        versions = {release.environment.kubernetes: release for release in found}
+        own = [
+            p for r in versions.values() for p in check.standalone(base, self._judge(r.environment))
+        ]
+        return Rendered(
+            files=[*base, *(file for part in parts for file in part.files)],
+            problems=[*own, *(problem for part in parts for problem in part.problems)],
+            claims=[claim for part in parts for claim in part.claims],
+            releases=len(found),
+            objects=sum(part.objects for part in parts),
+        )
 
-    def _release(self, release: Release, base: tuple[RenderedFile, ...], digest: str) -> Rendered:
+    def _release(self, release: Release, base: list[RenderedFile], digest: str) -> Rendered:
         environment = release.environment
         overlay = self._files(plan.overlay(release, digest))
         application = self._files([plan.application(release)])
         judge = self._judge(environment)
         path = plan.overlay_path(environment.name, release.model)
-        problems = list(rules.findings(RULES, release))
-        problems += check.standalone((*base, *application), judge)
-        objects, found = check.folder(_by_path((*base, *overlay)), path, judge)
-        problems += found
-        producer = release.document.path
-        problems += self._claims(environment.server, objects, producer)
-        problems += self._claims("argocd", [file.data for file in application], producer)
-        return Rendered((*overlay, *application), tuple(problems), objects=len(objects) + 1)
+        objects, problems = check.folder(_by_path([*base, *overlay]), path, judge)
+        problems += check.standalone(application, judge)
+        problems += rules.findings(RULES, release)
+        return Rendered(
+            files=[*overlay, *application],
+            problems=problems,
+            claims=[
+                *fleet.of_objects(environment.server, objects),
+                *fleet.of_objects(fleet.DELIVERY, (file.data for file in application)),
+                *fleet.of_release(release),
+            ],
+            objects=len(objects) + 1,
+        )
 
-    def _files(self, planned: Iterable[PlannedFile]) -> tuple[RenderedFile, ...]:
-        return self._engine.files(plan.clashes(planned, self._paths))
+    def _files(self, planned: list[PlannedFile]) -> list[RenderedFile]:
+        return self._engine.files(plan.write_once(planned))
 
     def _judge(self, environment: Environment) -> Judge:
         version = environment.kubernetes
         if version not in self._judges:
             self._judges[version] = Judge(version, self._root / OWN_SCHEMAS)
         return self._judges[version]
-
-    def _claims(
-        self, cluster: str, objects: Iterable[dict[str, object]], producer: str
-    ) -> list[Problem]:
-        return [p for item in objects for p in self._objects.add(cluster, item, producer)]
 
 
 def _by_path(files: Iterable[RenderedFile]) -> dict[str, RenderedFile]:

@@ -6,7 +6,7 @@ and patches are derived from the files themselves, so that none is forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from generator.problems import GenError, Problem, Where
 from generator.records import Environment, Json, PlannedFile, Release, Variant
@@ -189,7 +189,7 @@ def platform(environment: Environment) -> list[PlannedFile]:
     return folder.closed("platform/kustomization.yaml.j2")
 
 
-def delivery(environment: Environment) -> tuple[PlannedFile, ...]:
+def delivery(environment: Environment) -> list[PlannedFile]:
     """Plan how Argo CD finds an environment: root Application, projects, the platform's own."""
     folder = applications_path(environment.name)
     planned = (
@@ -202,7 +202,7 @@ def delivery(environment: Environment) -> tuple[PlannedFile, ...]:
             platform_path(environment.name),
         ),
     )
-    return tuple(
+    return [
         PlannedFile(
             path=path,
             template=f"argocd/{template}.yaml.j2",
@@ -216,7 +216,7 @@ def delivery(environment: Environment) -> tuple[PlannedFile, ...]:
             producer=environment.document.path,
         )
         for path, template, source in planned
-    )
+    ]
 
 
 def _sync_policy(environment: Environment, options: list[str]) -> Json:
@@ -285,19 +285,19 @@ def _relative(target: str, start: str) -> str:
     return "../" * start.count("/") + target.removeprefix(f"{RENDERED}/")
 
 
-def clashes(files: Iterable[PlannedFile], known: dict[str, str]) -> Sequence[PlannedFile]:
-    """Return the files as they are if every path is written once.
+def write_once(files: list[PlannedFile]) -> list[PlannedFile]:
+    """Return the files as they are if no path is planned twice.
 
-    `known` has the producer of each path of the run and is added to. Raises GenError that names
-    both producers of a path.
+    Raises GenError that names both templates. Folders belong to one subject each, so that two
+    subjects cannot meet.
     """
-    planned = list(files)
+    if len({file.path for file in files}) == len(files):
+        return files
+    known: dict[str, PlannedFile] = {}
     problems: list[Problem] = []
-    for file in planned:
-        if file.path in known:
-            message = f"{file.path} would be written by {known[file.path]} and by {file.producer}"
-            problems.append(Problem("E401", message, Where(file.producer), "rename one of them"))
-        known[file.path] = file.producer
-    if problems:
-        raise GenError(problems)
-    return planned
+    for file in files:
+        other = known.setdefault(file.path, file)
+        if other is not file:
+            message = f"{file.path} would be written from {other.template} and {file.template}"
+            problems.append(Problem("E401", message, Where(file.producer)))
+    raise GenError(problems)

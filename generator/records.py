@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,14 +25,14 @@ Autoscaler = Literal["kpa", "knative-hpa", "kserve-hpa", "hpa", "keda", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The documents of a repository, each kind sorted by path.
+    """The documents of a repository: environments as read, models as files, sorted by path.
 
-    `problems` are those of files that could not be read; the others are here all the same, so
-    that one run can say everything.
+    `problems` are those of what could not be read; the others are here all the same, so that one
+    run can say everything.
     """
 
     root: Path
-    models: tuple[Document, ...]
+    models: tuple[Path, ...]
     environments: tuple[Document, ...]
     problems: tuple[Problem, ...] = ()
 
@@ -291,6 +292,38 @@ class Change:
     path: str
     before: str = field(default="", repr=False)
     after: str = field(default="", repr=False)
+
+
+LISTED = 25
+"""Changes up to here are kept one by one."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a run changes: every file counted, few of them kept, so that a fleet fits into memory.
+
+    `folders` counts by verb and by the first two folders of the path. With `keep_all`, every change
+    is kept with its texts, for a diff.
+    """
+
+    keep_all: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    folders: Counter[tuple[str, str]] = field(default_factory=Counter)
+    listed: list[Change] = field(default_factory=list)
+
+    def add(self, change: Change) -> None:
+        """Count a change, and keep it if it is one of few."""
+        self.counts[change.kind] += 1
+        if change.kind == "identical":
+            return
+        self.folders[change.kind, "/".join(change.path.split("/", 2)[:2])] += 1
+        if self.keep_all or len(self.listed) < LISTED:
+            self.listed.append(change)
+
+    @property
+    def total(self) -> int:
+        """How many files are not as they should be."""
+        return self.counts.total() - self.counts["identical"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class Engine:
         self._given: Mapping[str, Any] | None = None
         self._names: dict[str, Any] = {}
 
-    def files(self, planned: Iterable[PlannedFile]) -> tuple[RenderedFile, ...]:
+    def files(self, planned: Iterable[PlannedFile]) -> list[RenderedFile]:
         """Render files in their order. Raises GenError with the problems of all of them."""
         problems: list[Problem] = []
         rendered: list[RenderedFile] = []
@@ -80,7 +80,7 @@ class Engine:
                 problems += error.problems
         if problems:
             raise GenError(problems)
-        return tuple(rendered)
+        return rendered
 
     def file(self, planned: PlannedFile) -> RenderedFile:
         """Render one file. Raises GenError that names template, line and what it was for."""

@@ -11,16 +11,13 @@ from typing import Any
 
 from generator import __version__
 from generator.problems import Problem, Severity, Where
-from generator.records import Change, Origin, Release
+from generator.records import LISTED, Change, Changes, Origin, Release
 
 Style = Callable[[str, str], str]
 """Colours a text by what it is: a severity, a verb of Change, `hint` or `faint`."""
 
 Lines = Callable[[Where], str]
 """Gives the line of a place as it stands in its file; empty if there is none."""
-
-_FEW = 25
-"""Changes up to here are listed one by one."""
 
 
 def plain(text: str, _: str) -> str:
@@ -131,30 +128,29 @@ FORMATS: dict[str, Callable[[Sequence[Problem]], str]] = {
 """The formats for machines; `text` needs the lines of the files."""
 
 
-def changes_text(changes: Sequence[Change], identical: int, style: Style = plain) -> str:
+def changes_text(changes: Changes, style: Style = plain) -> str:
     """List changes by verb, folded by folder where they are many, and close with the counts."""
-    listed = _each(changes, style) if len(changes) <= _FEW else _folded(changes, style)
-    return "\n".join([*listed, changes_counts(changes, identical)])
+    listed = _each(changes, style) if changes.total <= LISTED else _folded(changes, style)
+    return "\n".join([*listed, changes_counts(changes)])
 
 
-def _each(changes: Iterable[Change], style: Style) -> list[str]:
-    return [f"{style(f'{change.kind:<8}', change.kind)} {change.path}" for change in changes]
+def _each(changes: Changes, style: Style) -> list[str]:
+    return [f"{style(f'{change.kind:<8}', change.kind)} {change.path}" for change in changes.listed]
 
 
-def _folded(changes: Iterable[Change], style: Style) -> list[str]:
-    folders = Counter((change.kind, "/".join(change.path.split("/")[:2])) for change in changes)
+def _folded(changes: Changes, style: Style) -> list[str]:
     return [
         f"{style(f'{kind:<8}', kind)} {folder} ({_plural(count, 'file')})"
-        for (kind, folder), count in sorted(folders.items())
+        for (kind, folder), count in sorted(changes.folders.items())
     ]
 
 
-def changes_counts(changes: Iterable[Change], identical: int) -> str:
+def changes_counts(changes: Changes) -> str:
     """Say how many files are created, updated, deleted and identical."""
-    found = Counter(change.kind for change in changes)
     verbs = {"create": "created", "update": "updated", "delete": "deleted"}
-    parts = [f"{found[kind]} {verb}" for kind, verb in verbs.items() if found[kind]]  # type: ignore[index]
-    return ", ".join([*parts, f"{identical} identical"])
+    found = changes.counts
+    parts = [f"{found[kind]} {verb}" for kind, verb in verbs.items() if found[kind]]
+    return ", ".join([*parts, f"{found['identical']} identical"])
 
 
 def diff_text(changes: Iterable[Change], style: Style = plain) -> str:

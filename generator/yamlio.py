@@ -7,6 +7,7 @@ the JSON types, keys are always strings, and whatever else YAML offers is a prob
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,14 +32,21 @@ NODE_LIMIT = 20_000
 """How many values a document may have once its aliases are followed."""
 DEPTH_LIMIT = 50
 SIZE_LIMIT = 1 << 20
+"""How many characters a document may have, and its values once its aliases are followed."""
+_NESTING = "[{-?"
+_HARMLESS = 1_000
+"""Levels that the C stack takes; so many of the characters that nest are counted before composing."""
 
 RESERVED = re.compile("[\ue000-\uf8ff]")
 """Private-use characters: the renderer marks slots with them, so no value may hold one."""
 
+_AMBIGUOUS_BREAK = re.compile("[\x85\u2028\u2029]")
+"""Line breaks to YAML 1.1 and none to 1.2, nor to most editors."""
+
 _CORE = re.compile(
     r"(?P<null>~|null|Null|NULL|)"
     r"|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)"
-    r"|(?P<int>[-+]?[0-9]{1,100})|0o(?P<octal>[0-7]{1,100})|0x(?P<hex>[0-9a-fA-F]{1,100})"
+    r"|(?P<int>[-+]?[0-9]{1,4000})|0o(?P<octal>[0-7]{1,4000})|0x(?P<hex>[0-9a-fA-F]{1,4000})"
     r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?)"
     r"|(?P<special>[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
 )
@@ -89,12 +97,30 @@ def compose(text: str) -> Node | None:
     Raises YamlError with a single issue, since libyaml stops at the first.
     """
     try:
+        _refuse_abyss(text)
         node: Node | None = _Composer(text).get_single_node()
+    except UnicodeEncodeError as error:
+        raise YamlError([_surrogate_issue(text, error)]) from None
     except yaml.MarkedYAMLError as error:
         raise YamlError([_syntax_issue(text, error)]) from None
     except yaml.reader.ReaderError as error:
         raise YamlError([_character_issue(text, error)]) from None
     return node
+
+
+def _refuse_abyss(text: str) -> None:
+    """Refuse what nests too deep for the stack that libyaml's composer recurses on."""
+    if sum(map(text.count, _NESTING)) < _HARMLESS:
+        return
+    parser, depth = CParser(text), 0
+    while (event := parser.get_event()) is not None:
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_LIMIT:
+            raise YamlError([_issue(event, _TOO_DEEP)])
+
+
+_TOO_DEEP = f"nested more than {DEPTH_LIMIT} levels deep"
 
 
 def _syntax_issue(text: str, error: yaml.MarkedYAMLError) -> YamlIssue:
@@ -131,12 +157,20 @@ def _starts_with_tab(text: str, line: int) -> bool:
 
 def _character_issue(text: str, error: yaml.reader.ReaderError) -> YamlIssue:
     found = re.search("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
-    before = text[: found.start()] if found else ""
-    character = f"U+{ord(found[0]):04X}" if found else "a special character"
-    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    return YamlIssue(
-        line, column, f"{character} is not allowed in YAML: {error.reason}", "remove it"
-    )
+    if found is None:
+        return YamlIssue(1, 1, f"this is not YAML: {error.reason}")
+    message = f"U+{ord(found[0]):04X} is not allowed in YAML: {error.reason}"
+    return _at(text, found.start(), message, "remove it")
+
+
+def _surrogate_issue(text: str, error: UnicodeEncodeError) -> YamlIssue:
+    message = f"U+{ord(text[error.start]):04X} is half of a character"
+    return _at(text, error.start, message, "remove it")
+
+
+def _at(text: str, index: int, message: str, hint: str) -> YamlIssue:
+    before = text[:index]
+    return YamlIssue(before.count("\n") + 1, index - before.rfind("\n"), message, hint)
 
 
 def core_scalar(text: str) -> Any:
@@ -184,6 +218,7 @@ class _Builder:
 
     issues: list[YamlIssue] = field(default_factory=list)
     count: int = 0
+    size: int = 0
     open: list[Node] = field(default_factory=list)
 
     def build(self, node: Node) -> Any:
@@ -195,7 +230,7 @@ class _Builder:
         if node.__class__ is ScalarNode:
             return self._scalar(node)
         if len(self.open) >= DEPTH_LIMIT:
-            raise YamlError([_issue(node, f"nested more than {DEPTH_LIMIT} levels deep")])
+            raise YamlError([_issue(node, _TOO_DEEP)])
         if any(node is outer for outer in self.open):
             raise YamlError([_issue(node, "an alias that contains itself", "write the value out")])
         self.open.append(node)
@@ -205,9 +240,12 @@ class _Builder:
 
     def _scalar(self, node: Node) -> Any:
         value = node.value
+        self.size += len(value)
+        if self.size > SIZE_LIMIT:
+            raise YamlError([_issue(node, "larger than 1 MiB once aliases are followed")])
         if node.tag == PLAIN:
             value = _plain(value)
-            if value.__class__ is float and not -1e308 < value < 1e308:
+            if value.__class__ is float and not math.isfinite(value):
                 self._add(node, f"{node.value} is not a finite number", "write a number")
         elif node.tag not in (QUOTED, _STRING):
             self._add(node, f"tag {_tag(node)} is not allowed", "write the plain value")
@@ -229,6 +267,8 @@ class _Builder:
     def _key_is_fine(self, key: Node, seen: dict[str, Node]) -> bool:
         if key.__class__ is not ScalarNode:
             self._add(key, "a key must be a text", "quote it if it starts with { or [")
+        elif key.tag not in (PLAIN, QUOTED, _STRING):
+            self._add(key, f"tag {_tag(key)} is not allowed", "write the plain key")
         elif key.value == "<<" and key.tag == PLAIN:
             self._add(key, "merge keys (`<<`) are not YAML 1.2", "write the keys out")
         elif key.value in seen:
@@ -254,7 +294,7 @@ def _tag(node: Node) -> str:
     return str(node.tag).replace("tag:yaml.org,2002:", "!!")
 
 
-def _issue(node: Node, message: str, hint: str = "") -> YamlIssue:
+def _issue(node: Any, message: str, hint: str = "") -> YamlIssue:
     return YamlIssue(node.start_mark.line + 1, node.start_mark.column + 1, message, hint)
 
 
@@ -266,6 +306,11 @@ def load(text: str) -> Any:
     """
     if len(text) > SIZE_LIMIT:
         raise YamlError([YamlIssue(1, 1, f"larger than {SIZE_LIMIT >> 20} MiB")])
+    found = None if text.isascii() else _AMBIGUOUS_BREAK.search(text)
+    if found:
+        message = f"U+{ord(found[0]):04X} is a line break to some readers of YAML only"
+        hint = f'remove it, or write "\\u{ord(found[0]):04x}"'
+        raise YamlError([_at(text, found.start(), message, hint)])
     node = compose(text)
     if node is None:
         return None

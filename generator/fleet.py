@@ -1,0 +1,101 @@
+"""Checks over the whole fleet: what is right in every model alone and wrong between two.
+
+Each subject, a model or an environment, *claims* what only one may have: objects of a cluster, the
+names that KServe derives, public hosts. A claim is kept as eight bytes, so that a hundred thousand
+of them cost nothing, and an unchanged model's claims come from the last run.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
+from itertools import pairwise
+
+from generator import kustomize
+from generator.problems import Problem, Where
+from generator.records import Json, Release
+
+DELIVERY = "argocd"
+"""Stands for the cluster that Argo CD runs in, whatever its address."""
+
+
+def of_objects(cluster: str, objects: Iterable[Json]) -> list[str]:
+    """Claim objects of a cluster by group, kind, namespace and name."""
+    return ["\t".join((cluster, *kustomize.identity(item))) for item in objects]
+
+
+def of_release(release: Release) -> list[str]:
+    """Claim what nobody renders and KServe makes, and the host of a route."""
+    environment = release.environment
+    claimed = [f"{environment.server}\t\thost\t\t{release.host}"] if release.host else []
+    if release.serving.backend != "kserve":
+        return claimed
+    for variant in release.variants:
+        for group, kind, name in (
+            ("apps", "Deployment", variant.workload),
+            ("", "Service", variant.service),
+        ):
+            claimed.append(
+                "\t".join((environment.server, group, kind, environment.namespace, name))
+            )
+    return claimed
+
+
+def digest(claim: str) -> int:
+    """Shorten a claim to eight bytes, the same on every machine."""
+    return int.from_bytes(blake2b(claim.encode(), digest_size=8).digest(), "little")
+
+
+class Fleet:
+    """The claims of all subjects of a run."""
+
+    def __init__(self) -> None:
+        self._claims = array("Q")
+        self._ends: list[tuple[int, str]] = []
+
+    def add(self, subject: str, claims: Iterable[int]) -> None:
+        """Remember the claims of a subject, each once: within it, Kustomize refuses doubles."""
+        self._claims.extend(sorted(set(claims)))
+        self._ends.append((len(self._claims), subject))
+
+    def problems(self, claims_of: Callable[[str], Iterable[str]]) -> list[Problem]:
+        """Find what two subjects claim. `claims_of` gives a subject's claims in words again."""
+        twice = self._twice()
+        if not twice:
+            return []
+        named: dict[str, str] = {}
+        return [
+            problem
+            for subject in self._claimants(twice)
+            for problem in _clashes(subject, claims_of(subject), twice, named)
+        ]
+
+    def _twice(self) -> set[int]:
+        ordered = sorted(self._claims)
+        return {left for left, right in pairwise(ordered) if left == right}
+
+    def _claimants(self, claims: set[int]) -> Iterator[str]:
+        start = 0
+        for end, subject in self._ends:
+            if not claims.isdisjoint(self._claims[start:end]):
+                yield subject
+            start = end
+
+
+def _clashes(
+    subject: str, claims: Iterable[str], twice: set[int], named: dict[str, str]
+) -> Iterator[Problem]:
+    """Say which other subjects claim the same; however much it is, two names are one cause."""
+    shared: dict[str, list[str]] = {}
+    for claim in dict.fromkeys(claims):
+        if digest(claim) in twice:
+            shared.setdefault(named.setdefault(claim, subject), []).append(claim)
+    shared.pop(subject, None)
+    for other, contested in shared.items():
+        _, _, kind, namespace, name = contested[0].split("\t")
+        place = f" in namespace {namespace}" if namespace else ""
+        more = f", and {len(contested) - 1} more," if len(contested) > 1 else ""
+        message = f"{kind} {name}{place}{more} would be made by {other} too"
+        hint = "they would overwrite each other: rename one of them"
+        yield Problem("E604", message, Where(subject, 1, 1), hint)
