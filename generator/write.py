@@ -13,9 +13,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from generator.problems import Where, one
+from generator.problems import GenError, Where, one
 from generator.records import Change, RenderedFile
 from generator.render import HEADER
 
@@ -24,6 +26,7 @@ OWNED = ("rendered", "argocd")
 
 STAGING = "rendered/.staging"
 _HEADER = HEADER.encode()
+_CHUNK = 1 << 16
 
 
 @contextmanager
@@ -43,23 +46,34 @@ def locked(root: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What a folder holds on disk and nobody has put or kept yet."""
+
+    names: set[str]
+
+
+_EMPTY = _Listing(set())
+"""A folder that is not there, or that is kept: nothing in it is left over."""
+
+
 class Tree:
     """The output folders of a repository.
 
-    `put` compares a file with the disk and stages it if it differs; `prune` finds what nobody
-    renders any more; `commit` moves and deletes. Nothing but the staging folder changes before.
-    With `dry`, nothing is staged at all. With `texts`, changes carry both texts.
+    `put` compares a file with the disk and stages it if it differs; `keep` vouches for a folder or
+    file without looking; `prune` finds what nobody put or kept; `commit` moves and deletes. Nothing
+    but the staging folder changes before. With `dry`, nothing is staged at all. With `texts`,
+    changes carry both texts. A folder is listed once, so that a new one costs no look at the disk.
     """
 
     def __init__(self, root: Path, *, dry: bool, texts: bool = False) -> None:
-        self._root = root
+        self._root = str(root)
         self._dry = dry
         self._texts = texts
-        self._staging = root / STAGING
-        self._put: set[str] = set()
-        self._deletions: list[str] = []
-        self._safe: set[str] = set()
+        self._staging = f"{root}/{STAGING}"
+        self._folders: dict[str, _Listing] = {}
         self._staged: set[str] = set()
+        self._deletions: list[str] = []
         if not dry:
             self.discard()
 
@@ -68,81 +82,129 @@ class Tree:
 
         Raises GenError if the path leaves the owned folders or holds a file that gen did not write.
         """
-        path = file.path
-        self._refuse_outside(path)
-        self._put.add(path)
+        folder, _, name = file.path.rpartition("/")
+        listing = self._folders.get(folder) or self._open(folder)
+        if name in ("", ".", ".."):
+            raise _outside(file.path)
         after = file.text.encode()
-        before = self._read(path)
-        if before == after:
-            return Change("identical", path)
-        if before is not None and not before.startswith(_HEADER):
-            hint = "move it away, or add it by a patch of your own template"
-            raise one(
-                "E702", "this file was not written by gen and is in its way", Where(path), hint
-            )
+        before = None
+        if name in listing.names:
+            listing.names.discard(name)
+            before = self._before(file.path, after)
+            if before == after:
+                return Change("identical", file.path)
         if not self._dry:
-            self._stage(path, after)
-        kind = "create" if before is None else "update"
-        return Change(kind, path, self._shown(before), self._shown(after))  # type: ignore[arg-type]
+            self._stage(folder, name, after)
+        return self._change("create" if before is None else "update", file.path, before, after)
 
-    def _shown(self, content: bytes | None) -> str:
-        return content.decode("utf-8", "replace") if self._texts and content is not None else ""
+    def keep(self, path: str) -> None:
+        """Leave a folder or file as it is, because somebody has compared it already."""
+        folder, _, name = path.rpartition("/")
+        listing = self._folders.get(folder) or self._open(folder)
+        listing.names.discard(name)
+        if not name.endswith(".yaml"):
+            self._folders[path] = _EMPTY
 
-    def _refuse_outside(self, path: str) -> None:
-        """Refuse a path that is not below the owned folders, or that a link leads elsewhere."""
-        parts = path.split("/")
-        if parts[0] not in OWNED or any(part in ("", ".", "..") for part in parts):
-            raise one("E703", f"{path} is outside of {' and '.join(OWNED)}", Where(path))
-        for length in range(1, len(parts)):
-            folder = "/".join(parts[:length])
-            if folder not in self._safe:
-                if (self._root / folder).is_symlink():
-                    message = "this folder is a link, and gen writes through none"
-                    raise one("E703", message, Where(folder), "make it a folder")
-                self._safe.add(folder)
+    def _change(
+        self, kind: Literal["create", "update", "delete"], path: str, *texts: bytes | None
+    ) -> Change:
+        if not self._texts:
+            return Change(kind, path)
+        shown = [text.decode("utf-8", "replace") if text else "" for text in (*texts, None)]
+        return Change(kind, path, shown[0], shown[1])
+
+    def _open(self, folder: str) -> _Listing:
+        """List a folder. Raises GenError if it is not below the owned ones, or reached by a link."""
+        parent, _, name = folder.rpartition("/")
+        if name in ("", ".", "..") or (not parent and folder not in OWNED):
+            raise _outside(folder)
+        above = (self._folders.get(parent) or self._open(parent)) if parent else None
+        if above is not None and name not in above.names:
+            self._folders[folder] = _EMPTY
+            return _EMPTY
+        listing = self._folders[folder] = self._listed(folder)
+        if above is not None:
+            above.names.discard(name)
+        return listing
+
+    def _listed(self, folder: str) -> _Listing:
+        path = f"{self._root}/{folder}"
+        if os.path.islink(path):
+            message = "this folder is a link, and gen writes through none"
+            raise one("E703", message, Where(folder), "make it a folder")
+        try:
+            return _Listing(set(os.listdir(path)))
+        except FileNotFoundError:
+            return _EMPTY
+        except NotADirectoryError:
+            message = "a file stands where gen needs a folder"
+            raise one("E702", message, Where(folder), "move it away") from None
+        except OSError as error:
+            message = f"this folder cannot be read: {error.strerror}"
+            raise one("E702", message, Where(folder)) from None
+
+    def _before(self, path: str, after: bytes) -> bytes | None:
+        """Read a file of gen's. Raises GenError if it is somebody else's, unless it is equal."""
+        content = self._read(path)
+        if content is None or content == after or content.startswith(_HEADER):
+            return content
+        message = "this file was not written by gen and is in its way"
+        hint = "move it away, or add it by a patch of your own template"
+        raise one("E702", message, Where(path), hint)
 
     def _read(self, path: str) -> bytes | None:
         try:
-            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW)
+            descriptor = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_NOFOLLOW)
         except FileNotFoundError:
             return None
         except OSError as error:
             message = f"this path cannot be read as a file: {error.strerror}"
             raise one("E702", message, Where(path), "move it away") from None
-        with os.fdopen(descriptor, "rb") as file:
-            try:
-                return file.read()
-            except IsADirectoryError:
-                message = "a folder stands where gen writes a file"
-                raise one("E702", message, Where(path), "move it away") from None
+        try:
+            return _read_all(descriptor)
+        except IsADirectoryError:
+            message = "a folder stands where gen writes a file"
+            raise one("E702", message, Where(path), "move it away") from None
+        finally:
+            os.close(descriptor)
 
-    def _stage(self, path: str, content: bytes) -> None:
-        target = f"{self._staging}/{path}"
-        folder = os.path.dirname(target)
+    def _stage(self, folder: str, name: str, content: bytes) -> None:
+        target = f"{self._staging}/{folder}"
         if folder not in self._staged:
-            os.makedirs(folder, exist_ok=True)
+            os.makedirs(target, exist_ok=True)
             self._staged.add(folder)
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        descriptor = os.open(f"{target}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            _write_all(descriptor, content)
+        finally:
+            os.close(descriptor)
 
     def prune(self, owns: Callable[[str], bool]) -> Iterator[Change]:
-        """Find files with gen's header that were not put, among the paths that `owns` accepts."""
-        for path in self._existing():
-            if path not in self._put and owns(path):
-                before = b"" if os.path.islink(self._root / path) else self._read(path)
+        """Find files with gen's header that nobody put, among the paths that `owns` accepts."""
+        for path in sorted(self._left()):
+            if owns(path) and not os.path.islink(f"{self._root}/{path}"):
+                before = self._read(path)
                 if before is not None and before.startswith(_HEADER):
                     self._deletions.append(path)
-                    yield Change("delete", path, self._shown(before))
+                    yield self._change("delete", path, before)
 
-    def _existing(self) -> Iterator[str]:
+    def _left(self) -> Iterator[str]:
+        """Walk over the files that are in listed folders, or in folders that nobody listed."""
         for owned in OWNED:
-            for folder, folders, names in os.walk(self._root / owned):
-                folders[:] = sorted(name for name in folders if not name.startswith("."))
-                relative = os.path.relpath(folder, self._root).replace(os.sep, "/")
-                for name in sorted(names):
-                    if name.endswith(".yaml"):
-                        yield f"{relative}/{name}"
+            if owned not in self._folders:
+                self._open(owned)
+        for folder, listing in self._folders.items():
+            for name in listing.names:
+                path = f"{folder}/{name}"
+                if name.endswith(".yaml"):
+                    yield path
+                elif not name.startswith("."):
+                    yield from self._below(path)
+
+    def _below(self, path: str) -> Iterator[str]:
+        for folder, _, names in os.walk(f"{self._root}/{path}"):
+            relative = folder[len(self._root) + 1 :]
+            yield from (f"{relative}/{name}" for name in names if name.endswith(".yaml"))
 
     def commit(self) -> None:
         """Move what is staged into place, then delete what is pruned.
@@ -151,45 +213,66 @@ class Tree:
         """
         try:
             for owned in OWNED:
-                staged = self._staging / owned
-                if staged.is_dir():
-                    _move(staged, self._root / owned)
+                staged = f"{self._staging}/{owned}"
+                if os.path.isdir(staged):
+                    _move(staged, f"{self._root}/{owned}")
             for path in self._deletions:
-                os.unlink(self._root / path)
+                os.unlink(f"{self._root}/{path}")
                 self._remove_empty(os.path.dirname(path))
         except OSError as error:
             message = f"this cannot be written: {error.strerror}"
-            raise one("E701", message, Where(str(error.filename2 or error.filename))) from None
+            place = str(error.filename2 or error.filename)
+            raise one("E701", message, Where(place)) from None
         self.discard()
 
     def _remove_empty(self, folder: str) -> None:
         while folder not in OWNED:
             try:
-                os.rmdir(self._root / folder)
+                os.rmdir(f"{self._root}/{folder}")
             except OSError:
                 return  # it holds something else
             folder = os.path.dirname(folder)
 
     def discard(self) -> None:
         """Remove what is staged, by this run or by one that was killed."""
-        if (self._root / OWNED[0]).is_symlink():
+        if os.path.islink(f"{self._root}/{OWNED[0]}"):
             message = "this folder is a link, and gen writes through none"
             raise one("E703", message, Where(OWNED[0]), "make it a folder")
-        if self._staging.is_symlink():
-            self._staging.unlink()
+        if os.path.islink(self._staging):
+            os.unlink(self._staging)
         shutil.rmtree(self._staging, ignore_errors=True)
 
 
-def _move(source: Path, target: Path) -> None:
+def _outside(path: str) -> GenError:
+    return one("E703", f"{path} is outside of {' and '.join(OWNED)}", Where(path))
+
+
+def _read_all(descriptor: int) -> bytes:
+    """Read a file in one call, as nearly all fit; more calls for those that do not."""
+    content = os.read(descriptor, _CHUNK)
+    if len(content) < _CHUNK:
+        return content
+    chunks = [content]
+    while chunks[-1]:
+        chunks.append(os.read(descriptor, _CHUNK))
+    return b"".join(chunks)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    written = os.write(descriptor, content)
+    while written < len(content):
+        written += os.write(descriptor, content[written:])
+
+
+def _move(source: str, target: str) -> None:
     """Move a tree over another: new folders whole, files one by one, each in one step."""
     try:
         os.rename(source, target)
     except OSError:
-        if source.is_dir():
-            for entry in sorted(os.listdir(source)):
-                _move(source / entry, target / entry)
-        else:
-            os.replace(source, target)
+        if not os.path.isdir(source):
+            raise
+        for entry in sorted(os.listdir(source)):
+            _move(f"{source}/{entry}", f"{target}/{entry}")
 
 
 def export(directory: Path, files: Iterable[tuple[str, str]]) -> int:

@@ -33,9 +33,13 @@ NODE_LIMIT = 20_000
 DEPTH_LIMIT = 50
 SIZE_LIMIT = 1 << 20
 """How many characters a document may have, and its values once its aliases are followed."""
+ISSUE_LIMIT = 100
+"""After so many, a text is no document with mistakes but something else."""
+
 _NESTING = "[{-?"
 _HARMLESS = 1_000
-"""Levels that the C stack takes; so many of the characters that nest are counted before composing."""
+"""Levels that any stack takes; with as many characters that nest, they are counted first."""
+_TAG_DIRECTIVE = re.compile(r"(?:\A|[\r\n])(%TAG)\b")
 
 RESERVED = re.compile("[\ue000-\uf8ff]")
 """Private-use characters: the renderer marks slots with them, so no value may hold one."""
@@ -97,7 +101,7 @@ def compose(text: str) -> Node | None:
     Raises YamlError with a single issue, since libyaml stops at the first.
     """
     try:
-        _refuse_abyss(text)
+        _refuse_excess(text)
         node: Node | None = _Composer(text).get_single_node()
     except UnicodeEncodeError as error:
         raise YamlError([_surrogate_issue(text, error)]) from None
@@ -108,8 +112,11 @@ def compose(text: str) -> Node | None:
     return node
 
 
-def _refuse_abyss(text: str) -> None:
-    """Refuse what nests too deep for the stack that libyaml's composer recurses on."""
+def _refuse_excess(text: str) -> None:
+    """Refuse what libyaml takes minutes for, or recurses on until its stack is gone."""
+    found = _TAG_DIRECTIVE.search(text)
+    if found:
+        raise YamlError([_at(text, found.start(1), "tags are not allowed", "remove it")])
     if sum(map(text.count, _NESTING)) < _HARMLESS:
         return
     parser, depth = CParser(text), 0
@@ -288,6 +295,8 @@ class _Builder:
 
     def _add(self, node: Node, message: str, hint: str = "") -> None:
         self.issues.append(_issue(node, message, hint))
+        if len(self.issues) == ISSUE_LIMIT:
+            raise YamlError(self.issues)
 
 
 def _tag(node: Node) -> str:
