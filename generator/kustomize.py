@@ -23,11 +23,26 @@ _Id = tuple[str, str, str, str]
 _Built = tuple[Json, frozenset[_Id]]
 """An object with every id that it has had: Kustomize finds a target by the former ones too."""
 
+_DEFAULT = "default"
+"""The namespace of an object that says none, when Kustomize compares."""
+
 _COMPOSED = frozenset(
     ("apiVersion", "kind", "resources", "patches", "namespace", "namePrefix", "nameSuffix")
 )
 _MERGED_BY_NAME = ("containers", "initContainers")
-_NEVER_RENAMED = ("Namespace", "CustomResourceDefinition", "APIService")
+_WITH_CONTAINERS = frozenset(
+    (
+        ("v1", "Pod"),
+        ("apps/v1", "DaemonSet"),
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "ReplicaSet"),
+        ("apps/v1", "StatefulSet"),
+        ("batch/v1", "CronJob"),
+        ("batch/v1", "Job"),
+    )
+)
+"""Kinds whose containers Kustomize merges by name: it has no schema of any other."""
+_NEVER_RENAMED = ("Namespace", "CustomResourceDefinition")
 _REFERRED_TO = frozenset(
     (
         "ConfigMap",
@@ -37,10 +52,17 @@ _REFERRED_TO = frozenset(
         "PersistentVolumeClaim",
         "Deployment",
         "StatefulSet",
+        "ReplicaSet",
+        "ReplicationController",
         "Role",
         "ClusterRole",
         "Ingress",
+        "IngressClass",
+        "PersistentVolume",
         "PriorityClass",
+        "StorageClass",
+        "APIService",
+        "ValidatingAdmissionPolicy",
     )
 )
 """Kinds whose new name Kustomize writes into other objects, though only into kinds it knows
@@ -92,6 +114,26 @@ CLUSTER_SCOPED = frozenset(
         "ProvisioningRequestConfig",
         "DeviceClass",
         "RuntimeClass",
+        "APIService",
+        "CertificateSigningRequest",
+        "ComponentStatus",
+        "CSIDriver",
+        "CSINode",
+        "FlowSchema",
+        "IngressClass",
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
+        "MutatingWebhookConfiguration",
+        "Node",
+        "PriorityLevelConfiguration",
+        "ServiceCIDR",
+        "IPAddress",
+        "ResourceSlice",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+        "VolumeAttachment",
+        "VolumeAttributesClass",
     )
 )
 """Kinds without a namespace; Kustomize knows the built-in ones alone (kustomize#2498)."""
@@ -107,6 +149,8 @@ def _built(files: Files, folder: str) -> list[_Built]:
     if kustomization is None:
         raise one("E601", f"{folder} has no kustomization.yaml", Where(folder))
     spec = kustomization.data
+    if not spec.keys() - {"apiVersion", "kind"}:
+        raise _refused(kustomization, "Kustomize builds nothing of an empty kustomization")
     problems = list(_unsupported(kustomization))
     if problems:
         raise GenError(problems)
@@ -148,7 +192,12 @@ def _resources(files: Files, folder: str, kustomization: RenderedFile) -> Iterat
 
 
 def _exact(file: RenderedFile) -> RenderedFile:
-    """Refuse a text that Kustomize cannot repeat."""
+    """Refuse a file of which Kustomize would make something else, or nothing."""
+    kind = file.data.get("kind")
+    if not (kind and _name(file.data)):
+        raise _refused(file, "no `kind` or no `metadata.name`, and Kustomize asks for both")
+    if str(kind).endswith("List") and "items" in file.data:
+        raise _refused(file, f"Kustomize would unpack this {kind}", "one object per file")
     found = _UNREPEATABLE.search(file.text)
     if found:
         what = "an empty key" if found.lastgroup == "key" else "a control character"
@@ -166,7 +215,7 @@ def _apply(objects: list[_Built], patch: RenderedFile) -> None:
         how_many = "more than one" if found else "no"
         raise _refused(patch, f"{how_many} {patch.data.get('kind')} `{_name(patch.data)}` to patch")
     target, ids = objects[found[0]]
-    merged = _merged(target, patch.data, patch, (), by_name=is_built_in(target))
+    merged = _merged(target, patch.data, patch, (), by_name=_merges_containers(target))
     if identity(merged) != identity(target):
         hint = "a kustomization's `namespace` and `nameSuffix` do that"
         raise _refused(patch, "a patch cannot change what its target is called", hint)
@@ -176,13 +225,15 @@ def _apply(objects: list[_Built], patch: RenderedFile) -> None:
 def _refuse_doubles(built: list[_Built], kustomization: RenderedFile) -> None:
     seen: set[tuple[str, ...]] = set()
     for item, _ in built:
-        if identity(item) in seen:
-            raise _refused(kustomization, f"two objects are {item.get('kind')} `{_name(item)}`")
-        seen.add(identity(item))
+        group, kind, namespace, name = identity(item)
+        key = group, kind, namespace or _DEFAULT, name
+        if key in seen:
+            raise _refused(kustomization, f"two objects are {kind} `{name}`")
+        seen.add(key)
 
 
 def _id(item: Json) -> _Id:
-    namespace = (item.get("metadata") or {}).get("namespace") or "default"
+    namespace = (item.get("metadata") or {}).get("namespace") or _DEFAULT
     return str(item.get("apiVersion")), str(item.get("kind")), namespace, str(_name(item))
 
 
@@ -195,14 +246,6 @@ def identity(item: Json) -> tuple[str, str, str, str]:
 
 def _name(item: Json) -> Any:
     return (item.get("metadata") or {}).get("name")
-
-
-def is_built_in(item: Json) -> bool:
-    """Say whether Kustomize knows how lists of this kind merge: Kubernetes' own kinds alone."""
-    group = str(item.get("apiVersion", "")).rpartition("/")[0]
-    return "." not in group or (
-        group.endswith(".k8s.io") and group.count(".") == 2 and "gateway" not in group
-    )
 
 
 def _merged(
@@ -222,6 +265,8 @@ def _merged(
             result[key] = _merged(below or {}, value, patch, here, by_name=by_name)
         elif isinstance(value, list | tuple) and below:
             result[key] = _merged_list(below, value, patch, here, by_name=by_name)
+        elif by_name and _holds_null(value):
+            raise _refused(patch, f"a null in the list `{'.'.join(here)}`", "leave its key out")
         else:
             result[key] = value
     return result
@@ -240,10 +285,17 @@ def _shape(value: Any) -> str:
     return "text" if isinstance(value, str) else "scalar"
 
 
+def _merges_containers(item: Json) -> bool:
+    return (item.get("apiVersion"), item.get("kind")) in _WITH_CONTAINERS
+
+
 def _merged_list(
     under: Any, over: Any, patch: RenderedFile, path: tuple[str, ...], *, by_name: bool
 ) -> list[Any]:
-    """Merge containers by name; any other list on both sides would lose what stands below."""
+    """Merge containers by name, those of the patch first, as Kustomize does.
+
+    Any other list on both sides would lose what stands below.
+    """
     where = ".".join(path)
     if not (by_name and path[-1] in _MERGED_BY_NAME):
         raise _refused(
@@ -251,18 +303,32 @@ def _merged_list(
             f"the list `{where}` is in the base and in this patch: Kustomize would drop the base's",
             "a list stands either wholly in the base or wholly in the overlay",
         )
-    patches = {item.get("name"): item for item in over}
-    strangers = patches.keys() - {item.get("name") for item in under}
+    below, patches = _by_name(under, patch, where), _by_name(over, patch, where)
+    strangers = patches.keys() - below.keys()
     if strangers:
         raise _refused(
-            patch, f"`{where}` has no item named {', '.join(map(str, strangers))} to patch"
+            patch, f"`{where}` has no item named {', '.join(sorted(strangers))} to patch"
         )
-    return [
-        _merged(item, patches[item["name"]], patch, path, by_name=by_name)
-        if item.get("name") in patches
-        else item
-        for item in under
+    merged = [
+        _merged(below[name], item, patch, (*path, name), by_name=by_name)
+        for name, item in patches.items()
     ]
+    return [*merged, *(item for name, item in below.items() if name not in patches)]
+
+
+def _by_name(items: Any, patch: RenderedFile, where: str) -> dict[str, Json]:
+    named = {str(item.get("name")): item for item in items if isinstance(item, dict)}
+    if len(named) != len(items) or "None" in named:
+        raise _refused(patch, f"the items of `{where}` need names, each one its own")
+    return named
+
+
+def _holds_null(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_null, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_null, value))
+    return value is None
 
 
 def _transformed(item: Json, ids: frozenset[_Id], kustomization: RenderedFile) -> _Built:
@@ -283,14 +349,23 @@ def _transformed(item: Json, ids: frozenset[_Id], kustomization: RenderedFile) -
             raise _refused(
                 kustomization, f"a {kind} has no namespace, and this would give it one", hint
             )
+        if kind == "RoleBinding":
+            hint = "say the namespace of its subjects, and render it outside of this folder"
+            raise _refused(
+                kustomization, "Kustomize would move the subjects of a RoleBinding", hint
+            )
         metadata["namespace"] = namespace
-    _refuse_annotations(metadata.get("annotations") or {}, kustomization)
+    if not metadata.get("annotations", True):
+        del metadata["annotations"]  # as Kustomize does, of annotations alone
+    _refuse_annotations(metadata.get("annotations", {}), kustomization)
     transformed = {**item, "metadata": metadata}
     return transformed, ids | {_id(transformed)}
 
 
 def _refuse_annotations(annotations: Json, kustomization: RenderedFile) -> None:
     """Refuse what Kustomize would drop, obey, or write without the quotes that it needs."""
+    if not isinstance(annotations, dict):
+        raise _refused(kustomization, "annotations are a map")
     for key, value in annotations.items():
         prefix, slash, _ = key.partition("/")
         if slash and prefix in _ITS_OWN:

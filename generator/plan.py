@@ -7,9 +7,10 @@ and patches are derived from the files themselves, so that none is forgotten.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from generator.problems import GenError, Problem, Where
-from generator.records import Environment, Json, PlannedFile, Release, Variant
+from generator.records import Autoscaler, Environment, Json, PlannedFile, Release, Variant
 
 RENDERED, ARGOCD = "rendered", "argocd"
 """The only folders that gen writes to."""
@@ -31,7 +32,6 @@ _AUTOSCALER_ANNOTATIONS = {
     "keda": {"serving.kserve.io/autoscalerClass": "external"},
     "none": {"serving.kserve.io/autoscalerClass": "none"},
 }
-"""Who scales is always said: what KServe does without a word depends on the cluster."""
 
 SYNC_RETRY: Json = {
     "limit": 5,
@@ -113,7 +113,7 @@ def _context(release: Release) -> Json:
 def _workload(folder: _Folder, release: Release, variant: Variant) -> None:
     """Plan the patches of one workload, one concern each, and its autoscaler."""
     kind = "inference-service" if release.serving.backend == "kserve" else "deployment"
-    folder.context = {**folder.context, "variant": variant, **_kserve_scaling(variant)}
+    folder.context = {**folder.context, "variant": variant, **_kserve_facts(release, variant)}
     for concern in _concerns(release, variant):
         folder.patch(f"patch-{concern}.yaml", f"overlay/{kind}/patch-{concern}.yaml.j2")
     if variant.scaling.autoscaler == "keda":
@@ -122,14 +122,23 @@ def _workload(folder: _Folder, release: Release, variant: Variant) -> None:
         folder.add("horizontal-pod-autoscaler.yaml", "overlay/horizontal-pod-autoscaler.yaml.j2")
 
 
-def _kserve_scaling(variant: Variant) -> Json:
-    """Tell KServe the metric only where it scales: beside KEDA it would be a second owner."""
+def _kserve_facts(release: Release, variant: Variant) -> Json:
+    """Say what KServe is told of the mode and the metric.
+
+    It is told the metric only where it scales: beside KEDA it would be a second owner.
+    """
     owner = variant.scaling.autoscaler
     is_kserves = owner in ("kpa", "knative-hpa", "kserve-hpa")
     return {
-        "autoscaler_annotations": _AUTOSCALER_ANNOTATIONS.get(owner, {}),
+        "mode_annotations": _mode_annotations(release.environment.mode, owner),
         "scale_metric": _SCALE_METRICS[variant.scaling.metric] if is_kserves else "",
     }
+
+
+@cache
+def _mode_annotations(mode: str, owner: Autoscaler) -> Json:
+    """Name mode and autoscaler: what KServe does without a word depends on the cluster."""
+    return {"serving.kserve.io/deploymentMode": mode, **_AUTOSCALER_ANNOTATIONS.get(owner, {})}
 
 
 def _concerns(release: Release, variant: Variant) -> Iterator[str]:

@@ -193,6 +193,17 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Probes:
+    """The HTTP paths of a container's probes; startup is tried `attempts` times, `period` apart."""
+
+    liveness: str
+    readiness: str
+    startup: str
+    period: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """What is the same for every variant of a release."""
 
@@ -202,7 +213,7 @@ class Serving:
     protocol: str
     port: int
     timeout: int
-    probes: Json
+    probes: Probes | None
     resources: Json
     service_account: str
     service_account_annotations: Mapping[str, str]

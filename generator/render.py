@@ -15,10 +15,11 @@ from typing import Any
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from generator import prepared, records, yamlio
-from generator.prepared import SkeletonError, Statements
+from generator import prepared, records, shortcut, yamlio
+from generator.prepared import SkeletonError, Statement, Statements
 from generator.problems import GenError, Problem, Where, one
 from generator.records import PlannedFile, RenderedFile
+from generator.shortcut import Reader
 
 BUILT_IN = Path(__file__).parent / "templates"
 OWN = "templates"
@@ -52,6 +53,38 @@ class _Recorder:
         )
 
 
+class _Compiled:
+    """A template, its shortcut if it has one, and the statements of the branches seen so far."""
+
+    def __init__(self, template: jinja2.Template, read: Reader | None) -> None:
+        self.template = template
+        self._read = read
+        self._statements: dict[int, Statement] = {}
+
+    def short(self, context: Mapping[str, Any]) -> tuple[Statement, list[Any]] | None:
+        """Read the values without Jinja; None where only Jinja can say what there is."""
+        if self._read is None:
+            return None
+        try:
+            branches, values = self._read(context)
+            return self._statements[branches], values
+        except (KeyError, AttributeError):
+            return None
+
+    def remember(self, context: Mapping[str, Any], statement: Statement, values: list[Any]) -> None:
+        """Keep the statement of the branches that a context takes, if the values are Jinja's."""
+        if self._read is None:
+            return
+        try:
+            branches, read = self._read(context)
+        except (KeyError, AttributeError):
+            return
+        if read == values:
+            self._statements[branches] = statement
+        else:
+            self._read = None
+
+
 class Engine:
     """Renders files from the templates of one repository.
 
@@ -64,7 +97,7 @@ class Engine:
         self._paranoid = paranoid
         self._recorder = _Recorder()
         self._statements = Statements()
-        self._templates: dict[str, jinja2.Template] = {}
+        self._templates: dict[str, _Compiled] = {}
         self._environment = _environment(self._recorder, [root / OWN, BUILT_IN])
         self._given: Mapping[str, Any] | None = None
         self._names: dict[str, Any] = {}
@@ -84,24 +117,31 @@ class Engine:
 
     def file(self, planned: PlannedFile) -> RenderedFile:
         """Render one file. Raises GenError that names template, line and what it was for."""
-        template = self._template(planned.template)
-        values = self._recorder.values
-        values.clear()
+        compiled = self._templates.get(planned.template) or self._compiled(planned.template)
         try:
-            skeleton = "".join(template.root_render_func(self._context(template, planned)))
-            statement = self._statements.prepare(skeleton)
+            statement, values = compiled.short(planned.context) or self._long(compiled, planned)
             data, text = statement.fill(values, paranoid=self._paranoid)
-        except GenError:
-            raise
         except SkeletonError as error:
             line = self._line_in_template(planned, error)
             raise self._problem(planned, line, error.message, error.hint) from None
+        except GenError:
+            raise
         except Exception as error:
             raise self._explained(planned, error) from None
-        header = "".join(
-            [f"{HEADER}{planned.producer}. Change that, not this.\n", *_comments(planned)]
-        )
+        header = f"{HEADER}{planned.producer}. Change that, not this.\n"
+        for comment in planned.comments:
+            header += f"# {comment}\n"
         return RenderedFile(planned.path, planned.template, planned.producer, header + text, data)
+
+    def _long(self, compiled: _Compiled, planned: PlannedFile) -> tuple[Statement, list[Any]]:
+        """Let Jinja render the skeleton, and let the template remember it for its branches."""
+        values = self._recorder.values
+        values.clear()
+        template = compiled.template
+        skeleton = "".join(template.root_render_func(self._context(template, planned)))
+        statement = self._statements.prepare(skeleton)
+        compiled.remember(planned.context, statement, values)
+        return statement, values
 
     def _context(self, template: jinja2.Template, planned: PlannedFile) -> jinja2.runtime.Context:
         """Make what a template runs in; files of one workload share their names, merged once."""
@@ -111,21 +151,25 @@ class Engine:
         context = jinja2.runtime.Context
         return context(self._environment, self._names, template.name, template.blocks)
 
-    def _template(self, name: str) -> jinja2.Template:
-        template = self._templates.get(name)
-        if template is None:
-            try:
-                template = self._templates[name] = self._environment.get_template(name)
-            except jinja2.TemplateSyntaxError as error:
-                where = self._where(error.name or name, error.lineno)
-                raise one("E501", f"this is not Jinja: {error.message}", where) from None
-            except jinja2.TemplateNotFound as error:
-                message = f"there is no template {error.name}"
-                raise one("E501", message, Where(f"{OWN}/{name}")) from None
-            except (OSError, UnicodeDecodeError) as error:
-                message = f"this template cannot be read: {error}"
-                raise one("E501", message, Where(f"{OWN}/{name}")) from None
-        return template
+    def _compiled(self, name: str) -> _Compiled:
+        try:
+            source, filename, _ = self._source(name)
+            tree = self._environment.parse(source, name, filename)
+            read = shortcut.reader(tree)
+            code = self._environment.compile(tree, name, filename)
+        except jinja2.TemplateSyntaxError as error:
+            where = self._where(error.name or name, error.lineno)
+            raise one("E501", f"this is not Jinja: {error.message}", where) from None
+        except jinja2.TemplateNotFound as error:
+            message = f"there is no template {error.name}"
+            raise one("E501", message, Where(f"{OWN}/{name}")) from None
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"this template cannot be read: {error}"
+            raise one("E501", message, Where(f"{OWN}/{name}")) from None
+        globals_ = self._environment.make_globals(None)
+        template = jinja2.Template.from_code(self._environment, code, globals_)
+        compiled = self._templates[name] = _Compiled(template, read)
+        return compiled
 
     def _where(self, template: str, line: int) -> Where:
         own = self._root / OWN / template
@@ -164,10 +208,6 @@ class Engine:
     def _source(self, name: str) -> tuple[str, str | None, Any]:
         loader = self._environment.loader
         return loader.get_source(self._environment, name) if loader else ("", None, None)
-
-
-def _comments(planned: PlannedFile) -> list[str]:
-    return [f"# {comment}\n" for comment in planned.comments]
 
 
 def _environment(recorder: _Recorder, folders: list[Path]) -> jinja2.Environment:

@@ -17,6 +17,7 @@ from generator.records import (
     Environment,
     Json,
     Placement,
+    Probes,
     Release,
     Serving,
     Strategy,
@@ -115,16 +116,16 @@ def _serving(model: str, merged: Settings, placement: Placement | None) -> Servi
     )
 
 
-def _probes(spec: Json | None) -> Json:
+def _probes(spec: dict[str, Any] | None) -> Probes | None:
     if spec is None:
-        return {}
-    return {
-        "liveness": spec["liveness"],
-        "readiness": spec["readiness"],
-        "startup": spec.get("startup", spec["liveness"]),
-        "period": _STARTUP_PERIOD,
-        "attempts": -(-spec.get("startupSeconds", 120) // _STARTUP_PERIOD),
-    }
+        return None
+    return Probes(
+        liveness=spec["liveness"],
+        readiness=spec["readiness"],
+        startup=spec.get("startup", spec["liveness"]),
+        period=_STARTUP_PERIOD,
+        attempts=-(-spec.get("startupSeconds", 120) // _STARTUP_PERIOD),
+    )
 
 
 def _resources(merged: Settings, placement: Placement | None) -> Json:

@@ -23,13 +23,15 @@ _RESERVED = frozenset(
     for spelling in (word, word.title(), word.upper())
 )
 # Characters that JSON leaves alone but a YAML parser folds, drops or refuses.
-_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # What a literal block can hold: printable lines, none of which starts or ends ambiguously.
 _LITERAL = re.compile(
     r"[^\s\x00-\x1f][^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]*"
 )
+_KEY_LIMIT = 1_024
+"""How far libyaml looks for the colon behind a key."""
 _MEMO_LIMIT = 100_000
-
 _BLOCKS_LIMIT = 4096
 
 _memo: dict[str, str] = {}
@@ -38,7 +40,10 @@ _blocks: dict[int, tuple[Any, str, str]] = {}
 
 
 def text(value: str) -> str:
-    """Write a string as one scalar, plain where that is certain and double-quoted elsewhere."""
+    """Write a string as one scalar, plain where that is certain and double-quoted elsewhere.
+
+    Raises ValueError for half of a surrogate pair, which no file in UTF-8 can hold.
+    """
     written = _memo.get(value)
     if written is None:
         if len(_memo) >= _MEMO_LIMIT:
@@ -53,6 +58,9 @@ def _text(value: str) -> str:
     quoted = encode_basestring(value)
     if quoted.isascii() and "\x7f" not in quoted:
         return quoted
+    surrogate = _SURROGATE.search(value)
+    if surrogate:
+        raise ValueError(f"U+{ord(surrogate[0]):04X} is half of a character")
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
 
 
@@ -85,6 +93,16 @@ def _float(value: float) -> str:
     mantissa, exponent = written.split("e")  # YAML 1.1 wants a dot and a sign
     mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
     return f"{mantissa}e{exponent if exponent[0] in '+-' else '+' + exponent}"
+
+
+def key_text(key: Any) -> str:
+    """Write the key of a mapping. Raises TypeError if it is no string, ValueError if too long."""
+    if not isinstance(key, str):
+        raise TypeError(f"the key {key!r} is not a text")
+    written = scalar(key)
+    if len(written) > _KEY_LIMIT:
+        raise ValueError(f"a key of {len(written)} characters, of which parsers read 1,024")
+    return written
 
 
 def is_literal(value: str) -> bool:
@@ -153,10 +171,10 @@ def _collect(value: Any, indent: str, lines: list[str]) -> None:
     if value.__class__ is dict:
         for key, item in value.items():
             if is_block(item):
-                lines.append(f"{indent}{text(str(key))}:")
+                lines.append(f"{indent}{key_text(key)}:")
                 _collect(item, deeper, lines)
             else:
-                lines.append(f"{indent}{text(str(key))}:{after_key(item, deeper)}")
+                lines.append(f"{indent}{key_text(key)}:{after_key(item, deeper)}")
         return
     for item in value:
         first = len(lines)
@@ -177,7 +195,7 @@ def flow(value: Any) -> str:
     """Write a value on one line, collections in flow style. Raises TypeError for what is none."""
     cls = value.__class__
     if cls is dict:
-        return "{" + ", ".join([f"{text(str(k))}: {flow(v)}" for k, v in value.items()]) + "}"
+        return "{" + ", ".join([f"{key_text(k)}: {flow(v)}" for k, v in value.items()]) + "}"
     if cls is list or cls is tuple:
         return "[" + ", ".join([flow(item) for item in value]) + "]"
     return scalar(value)

@@ -114,7 +114,7 @@ class Tree:
         return Change(kind, path, shown[0], shown[1])
 
     def _open(self, folder: str) -> _Listing:
-        """List a folder. Raises GenError if it is not below the owned ones, or reached by a link."""
+        """List a folder. Raises GenError if it is not an owned one, or a link leads there."""
         parent, _, name = folder.rpartition("/")
         if name in ("", ".", "..") or (not parent and folder not in OWNED):
             raise _outside(folder)
