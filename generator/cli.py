@@ -22,9 +22,10 @@ from generator import __version__
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from generator.pipeline import Outcome, Selection
+    from generator.pipeline import Outcome
     from generator.problems import Problem, Where
     from generator.reporting import Style
+    from generator.subjects import Selection
 
 _COLOURS: dict[str, dict[str, Any]] = {
     "error": {"fg": "red", "bold": True},
@@ -138,12 +139,19 @@ def render(
     Without MODEL, everything is rendered, and what no spec asks for any more is deleted. Only files
     that gen wrote are ever changed. With a problem anywhere, nothing is written at all.
     """
+    is_whole = not (models or environments or check or diff)
+    if is_whole and _told_unchanged(root, _cache()):
+        return
     from generator import pipeline
 
     selection = _selection(ctx, root, models, environments)
     with _ProgressBar() as progress:
-        work = pipeline.compare if check else pipeline.apply
-        outcome = work(root, selection, progress.update, texts=diff)
+        if check:
+            outcome = pipeline.compare(root, selection, progress.update, texts=diff, jobs=_jobs())
+        else:
+            outcome = pipeline.apply(
+                root, selection, progress.update, texts=diff, jobs=_jobs(), cache=_cache()
+            )
     _show_changes(outcome, root, diff=diff, check=check)
     if check and outcome.changes.total:
         ctx.exit(1)
@@ -152,22 +160,56 @@ def render(
 def _show_changes(outcome: Outcome, root: Path, *, diff: bool, check: bool) -> None:
     from generator import reporting
 
-    if outcome.warnings:
-        told = reporting.counts(outcome.warnings)
-        click.echo(f"{told}; `gen validate` shows what they are about", err=True)
+    _tell_warnings(outcome.warned)
     changes = outcome.changes
     if diff and changes.total:
         click.echo(reporting.diff_text(changes.listed, _style(sys.stdout)), nl=False)
     if not changes.total:
-        checked = f"{outcome.releases} releases, {outcome.objects} objects checked"
-        identical = changes.counts["identical"]
-        click.echo(f"{checked}: nothing to change, {identical} files identical")
+        _tell_nothing(outcome.releases, outcome.objects, changes.counts["identical"])
         return
     click.echo(reporting.changes_text(changes, _style(sys.stdout)))
     if check:
         click.echo(
             "what is committed is not what the specs say: run `gen render` and commit", err=True
         )
+
+
+def _tell_warnings(count: int) -> None:
+    if count:
+        noun = "warning" if count == 1 else "warnings"
+        click.echo(f"{count} {noun}; `gen validate` shows what they are about", err=True)
+
+
+def _tell_nothing(releases: int, objects: int, files: int) -> None:
+    checked = f"{releases} releases, {objects} objects checked"
+    click.echo(f"{checked}: nothing to change, {files} files identical")
+
+
+def _told_unchanged(root: Path, cache: Path) -> bool:
+    """Answer from the last run if nothing has changed since: then nothing has to be imported."""
+    from generator import state
+
+    summary = state.unchanged(root, cache)
+    if summary is None:
+        return False
+    _tell_warnings(summary.warnings)
+    _tell_nothing(summary.releases, summary.objects, summary.files)
+    return True
+
+
+def _cache() -> Path:
+    """Name the folder for what may be lost: GEN_CACHE_DIR, or the user's cache."""
+    own = os.environ.get("GEN_CACHE_DIR")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gen"
+
+
+def _jobs() -> int:
+    """Count the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @main.command()
@@ -193,7 +235,7 @@ def validate(ctx: click.Context, layout: str, root: Path) -> None:
     outcome = None
     try:
         with _ProgressBar() as progress:
-            outcome = pipeline.everything(root, progress=progress.update)
+            outcome = pipeline.everything(root, progress=progress.update, jobs=_jobs())
         problems: Sequence[Problem] = outcome.warnings
     except GenError as error:
         problems = error.problems
@@ -287,8 +329,8 @@ def _selection(
 ) -> Selection:
     """Check the names that a person typed. Raises UsageError with the likeliest ones."""
     from generator import load
-    from generator.pipeline import Selection
     from generator.schema import suggestion
+    from generator.subjects import Selection
 
     _remember(ctx, root)
     for kind, wanted in (("model", models), ("environment", environments)):

@@ -11,10 +11,12 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-_BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
-_DECIMAL = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
+_BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
+_DECIMAL = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
 _FACTORS: dict[str, int] = _BINARY | _DECIMAL
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:[eE]([0-9]{1,2})|(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi))?")
+_QUANTITY = re.compile(
+    r"([0-9]+(?:\.[0-9]+)?)(?:[eE]([-+]?[0-9]{1,3})|(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei))?"
+)
 
 
 @lru_cache(4096, typed=True)
@@ -28,7 +30,7 @@ def parse(value: str | float) -> Fraction:
         raise ValueError(f"{value!r} is not a quantity")
     number, exponent, suffix = Fraction(match[1]), match[2], match[3]
     if exponent is not None:
-        return Fraction(number * 10 ** int(exponent))
+        return number * Fraction(10) ** int(exponent)
     if suffix == "m":
         return number / 1000
     factor: int = _FACTORS.get(suffix, 1)
@@ -42,27 +44,27 @@ def is_binary(value: str | float) -> bool:
 
 @lru_cache(4096, typed=True)
 def canonical(value: str | float) -> str:
-    """Write a quantity as the API server does.
+    """Write a quantity so that the API server writes it back as it is.
 
     No fraction, the largest suffix that leaves a whole number, the family of suffixes as it was
-    written. Amounts below a thousandth are rounded up, as Kubernetes does for resources.
+    written if that takes one. What is written in powers of two is bytes, of which a part is rounded
+    up to a whole one; elsewhere what is below a thousandth is.
     """
     amount = parse(value)
-    if amount.denominator != 1 and is_binary(value):
-        amount = Fraction(_up(amount))
-    thousandths = _up(amount * 1000)
-    if thousandths % 1000:
+    thousandths = _up(amount) * 1000 if is_binary(value) else _up(amount * 1000)
+    whole, rest = divmod(thousandths, 1000)
+    if rest:
         return f"{thousandths}m"
-    amount = Fraction(thousandths, 1000)
-    return _whole(amount, _BINARY if is_binary(value) else _DECIMAL)
+    powers_of_two = is_binary(value) and whole % 1024 == 0
+    return _whole(whole, _BINARY if powers_of_two else _DECIMAL)
 
 
 def _up(amount: Fraction) -> int:
     return -(-amount.numerator // amount.denominator)
 
 
-def _whole(amount: Fraction, suffixes: dict[str, int]) -> str:
+def _whole(amount: int, suffixes: dict[str, int]) -> str:
     for suffix, factor in reversed(suffixes.items()):
         if amount and amount % factor == 0:
-            return f"{amount / factor}{suffix}"
+            return f"{amount // factor}{suffix}"
     return str(amount)

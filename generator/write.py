@@ -105,6 +105,24 @@ class Tree:
         if not name.endswith(".yaml"):
             self._folders[path] = _EMPTY
 
+    def keep_all(self, paths: Iterable[str]) -> None:
+        """Leave a subject's files as they are: its folders are its own, so they go as a whole."""
+        for path in dict.fromkeys(_own_root(path) for path in paths):
+            self.keep(path)
+
+    def leftovers(self, paths: Iterable[str]) -> Iterator[Change]:
+        """Find what stands in the folders of files that were put, is gen's and was not put."""
+        for folder in dict.fromkeys(path.rpartition("/")[0] for path in paths):
+            if folder.startswith(f"{OWNED[0]}/"):
+                listing = self._folders[folder]
+                left = sorted(self._left_in(folder, listing))
+                listing.names.clear()
+                yield from self._deletable(left)
+
+    def delete(self, path: str) -> None:
+        """Delete a file when the tree is committed."""
+        self._deletions.append(path)
+
     def _change(
         self, kind: Literal["create", "update", "delete"], path: str, *texts: bytes | None
     ) -> Change:
@@ -180,12 +198,17 @@ class Tree:
             os.close(descriptor)
 
     def prune(self, owns: Callable[[str], bool]) -> Iterator[Change]:
-        """Find files with gen's header that nobody put, among the paths that `owns` accepts."""
-        for path in sorted(self._left()):
-            if owns(path) and not os.path.islink(f"{self._root}/{path}"):
+        """Find gen's files that nobody put or kept, among the paths that `owns` accepts."""
+        for change in self._deletable(path for path in sorted(self._left()) if owns(path)):
+            self.delete(change.path)
+            yield change
+
+    def _deletable(self, paths: Iterable[str]) -> Iterator[Change]:
+        """Leave alone what is a link or has not gen's header."""
+        for path in paths:
+            if not os.path.islink(f"{self._root}/{path}"):
                 before = self._read(path)
                 if before is not None and before.startswith(_HEADER):
-                    self._deletions.append(path)
                     yield self._change("delete", path, before)
 
     def _left(self) -> Iterator[str]:
@@ -194,12 +217,15 @@ class Tree:
             if owned not in self._folders:
                 self._open(owned)
         for folder, listing in self._folders.items():
-            for name in listing.names:
-                path = f"{folder}/{name}"
-                if name.endswith(".yaml"):
-                    yield path
-                elif not name.startswith("."):
-                    yield from self._below(path)
+            yield from self._left_in(folder, listing)
+
+    def _left_in(self, folder: str, listing: _Listing) -> Iterator[str]:
+        for name in listing.names:
+            path = f"{folder}/{name}"
+            if name.endswith(".yaml"):
+                yield path
+            elif not name.startswith("."):
+                yield from self._below(path)
 
     def _below(self, path: str) -> Iterator[str]:
         for folder, _, names in os.walk(f"{self._root}/{path}"):
@@ -241,6 +267,12 @@ class Tree:
         if os.path.islink(self._staging):
             os.unlink(self._staging)
         shutil.rmtree(self._staging, ignore_errors=True)
+
+
+def _own_root(path: str) -> str:
+    """Return the folder below an environment that a subject has to itself, or its one file."""
+    parts = path.split("/", 3)
+    return "/".join(parts[:3])
 
 
 def _outside(path: str) -> GenError:

@@ -1,0 +1,264 @@
+"""What the last run proved, so that an unchanged model is not rendered again.
+
+Everything is by content: a subject is unchanged if the bytes of its document, of whatever all
+subjects share, and of its own output are those of the last run. A state that is lost, damaged, from
+another version or made elsewhere is no state: the run takes longer and comes to the same result.
+Only the standard library is imported here, because a run that changes nothing needs no more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from generator import __version__
+
+_FORMAT = 1
+_NAME = "*"
+"""Stands for the subject's name in a layout; no name has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is known of one subject: digests of its document and of its output, and the counts.
+
+    `layout` is the paths of its files with the name left out, one to a line. `claims` are those of
+    `fleet`.
+    """
+
+    source: str
+    output: str
+    layout: str
+    releases: int
+    objects: int
+    warnings: int
+    claims: tuple[int, ...]
+
+    def paths(self, name: str) -> list[str]:
+        """List the subject's files."""
+        return self.layout.replace(_NAME, name).split("\n")
+
+
+@dataclass(slots=True)
+class State:
+    """The proofs of all subjects by their document's path, valid while `shared` is the same."""
+
+    shared: str
+    proofs: dict[str, Proof] = field(default_factory=dict)
+
+
+def digest(contents: Iterable[bytes]) -> str:
+    """Digest contents in order; where one ends and the next begins counts."""
+    hashed = sha256()
+    for content in contents:
+        hashed.update(b"%d\n" % len(content))
+        hashed.update(content)
+    return hashed.hexdigest()
+
+
+def layout(paths: Iterable[str], name: str) -> str:
+    """Write paths with the subject's name left out, so that most subjects share one layout."""
+    return "\n".join(paths).replace(name, _NAME)
+
+
+def shared(folders: Iterable[Path], extra: Iterable[str]) -> str:
+    """Digest every file below folders, by path and content, and what else decides the output."""
+    contents = [text.encode() for text in (__version__, *extra)]
+    for folder in folders:
+        for path in sorted(_files(folder)):
+            contents += [path.encode(), read(path)]
+    return digest(contents)
+
+
+def _files(folder: Path) -> Iterable[str]:
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        yield from (f"{where}/{name}" for name in names)
+
+
+def read(path: str) -> bytes:
+    """Read a file whole. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        content = os.read(descriptor, 1 << 16)
+        if len(content) < 1 << 16:
+            return content
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return content + file.read()
+    finally:
+        os.close(descriptor)
+
+
+def is_intact(root: str, name: str, proof: Proof) -> bool:
+    """Say whether a subject's files are byte for byte what they were."""
+    try:
+        return digest(read(f"{root}/{path}") for path in proof.paths(name)) == proof.output
+    except OSError:
+        return False
+
+
+def place(cache: Path, root: Path) -> Path:
+    """Name the file that holds the state of a repository, in the user's cache."""
+    return cache / f"{sha256(str(root.resolve()).encode()).hexdigest()[:24]}.json"
+
+
+def load(path: Path) -> State | None:
+    """Read a state; None unless it is whole and of this version."""
+    try:
+        checksum, _, body = read(str(path)).partition(b"\n")
+        if checksum.decode() != sha256(body).hexdigest():
+            return None
+        document = json.loads(body)
+        if document["format"] != [_FORMAT, __version__]:
+            return None
+        return _parsed(document)
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def _parsed(document: dict[str, Any]) -> State:
+    layouts: list[str] = document["layouts"]
+    proofs = {
+        subject: Proof(
+            source=source,
+            output=output,
+            layout=layouts[index],
+            releases=releases,
+            objects=objects,
+            warnings=warnings,
+            claims=tuple(claims),
+        )
+        for subject, (source, output, index, releases, objects, warnings, claims) in document[
+            "proofs"
+        ].items()
+    }
+    return State(document["shared"], proofs)
+
+
+def save(path: Path, state: State) -> None:
+    """Write a state whole or not at all; a cache that cannot be written is no problem."""
+    layouts = dict.fromkeys(proof.layout for proof in state.proofs.values())
+    order = {text: index for index, text in enumerate(layouts)}
+    document = {
+        "format": [_FORMAT, __version__],
+        "shared": state.shared,
+        "layouts": list(order),
+        "proofs": {
+            subject: (
+                proof.source,
+                proof.output,
+                order[proof.layout],
+                proof.releases,
+                proof.objects,
+                proof.warnings,
+                proof.claims,
+            )
+            for subject, proof in state.proofs.items()
+        },
+    }
+    body = json.dumps(document, separators=(",", ":")).encode()
+    temporary = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(sha256(body).hexdigest().encode() + b"\n" + body)
+        temporary.replace(path)
+    except OSError:
+        return
+
+
+class Memory:
+    """What a run may rely on from the last one, and what it leaves for the next."""
+
+    def __init__(self, root: Path, cache: Path) -> None:
+        self._root = str(root)
+        self._place = place(cache, root)
+        self._shared = shared(_shared_folders(root), _installed())
+        previous = load(self._place)
+        is_valid = previous is not None and previous.shared == self._shared
+        self._known = previous.proofs if previous is not None and is_valid else {}
+        self._next = State(self._shared)
+
+    def source(self, document: str) -> str:
+        """Digest a subject's document as it is now; empty if it cannot be read."""
+        try:
+            return digest([read(f"{self._root}/{document}")])
+        except OSError:
+            return ""
+
+    def proof(self, document: str, name: str) -> Proof | None:
+        """Return what is known of a subject if neither its document nor its output changed."""
+        known = self._known.get(document)
+        if known is None or known.source != self.source(document):
+            return None
+        return known if is_intact(self._root, name, known) else None
+
+    def remember(self, document: str, proof: Proof) -> None:
+        """Keep a proof for the next run."""
+        self._next.proofs[document] = proof
+
+    def save(self) -> None:
+        """Leave what was remembered for the next run, if it is anything new."""
+        if self._next.proofs != self._known:
+            save(self._place, self._next)
+
+    def unchanged(self, documents: Mapping[str, str]) -> Summary | None:
+        """Sum up the last run if all subjects, name by document, are exactly as they were then."""
+        if documents.keys() != self._known.keys():
+            return None
+        proofs = [self.proof(document, name) for document, name in documents.items()]
+        found = [proof for proof in proofs if proof is not None]
+        if len(found) < len(proofs):
+            return None
+        return Summary(
+            releases=sum(proof.releases for proof in found),
+            objects=sum(proof.objects for proof in found),
+            warnings=sum(proof.warnings for proof in found),
+            files=sum(proof.layout.count("\n") + 1 for proof in found),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run that changed nothing, in numbers."""
+
+    releases: int
+    objects: int
+    warnings: int
+    files: int
+
+
+_PACKAGE = Path(__file__).parent
+_LIBRARIES = ("jinja2", "pyyaml", "jsonschema_rs", "kubernetes_validate")
+
+
+def _shared_folders(root: Path) -> list[Path]:
+    """What every subject depends on: environments, own templates and schemas, gen itself."""
+    return [root / "environments", root / "templates", root / "schemas", _PACKAGE]
+
+
+def _installed() -> list[str]:
+    """Name interpreter and libraries with their versions, without importing any of them."""
+    found = {name for folder in sys.path if os.path.isdir(folder) for name in os.listdir(folder)}
+    metadata = (name for name in found if name.endswith(".dist-info"))
+    used = sorted(name for name in metadata if name.lower().startswith(_LIBRARIES))
+    return [sys.version, *used]
+
+
+def unchanged(root: Path, cache: Path) -> Summary | None:
+    """Sum up the last run if nothing has changed since; None if there is anything to do."""
+    try:
+        documents = {
+            f"{folder}/{name}": name.removesuffix(".yaml")
+            for folder in ("environments", "models")
+            for name in os.listdir(root / folder)
+            if not name.startswith(".")
+        }
+    except OSError:
+        return None
+    return Memory(root, cache).unchanged(documents)

@@ -1,0 +1,214 @@
+"""One subject, an environment or a model with all its releases, through the first six stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from generator import check, fleet, load, plan, resolve, rules, validate
+from generator.check import Judge
+from generator.documents import Document
+from generator.problems import GenError, Problem
+from generator.records import Environment, PlannedFile, Release, RenderedFile, Workspace
+from generator.render import Engine
+from generator.rules.serving import RULES
+
+OWN_SCHEMAS = "schemas"
+"""Where a repository keeps schemas of its own cluster's kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The models and environments that a run is about; empty means all."""
+
+    models: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+
+    def owns(self, path: str) -> bool:
+        """Say whether a path of the output belongs to this selection."""
+        parts = path.removesuffix(".yaml").split("/")
+        environment, model = parts[1], parts[2] if len(parts) > 2 else ""
+        model = model.removeprefix("application-") if parts[0] == plan.ARGOCD else model
+        in_environment = not self.environments or environment in self.environments
+        return in_environment and (not self.models or model in self.models)
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One subject, a model or an environment: its files, claims, and what is wrong with them."""
+
+    files: list[RenderedFile]
+    problems: list[Problem]
+    claims: list[str]
+    releases: int = 0
+    objects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is rendered in one go: an environment, or a model in all of its environments."""
+
+    kind: str
+    name: str
+    path: str
+
+
+class Repository:
+    """The documents of a run and what renders them, subject by subject.
+
+    `problems` are those of models that cannot be read: the others are rendered all the same, so
+    that one run says everything. Raises GenError if an environment is not right, once every model's
+    document has been looked at.
+    """
+
+    def __init__(self, root: Path, selection: Selection, *, paranoid: bool = False) -> None:
+        self._root = root
+        self.selection = selection
+        workspace = load.workspace(root, models=selection.models)
+        self.problems = list(workspace.problems)
+        self.environments = self._resolved(workspace)
+        self.subjects = list(self._subjects(workspace))
+        self._engine = Engine(root, paranoid=paranoid)
+        self._judges: dict[str, Judge] = {}
+
+    def _resolved(self, workspace: Workspace) -> dict[str, Environment]:
+        """Resolve the environments: unless all are right, nothing can be said of releases."""
+        found = [p for document in workspace.environments for p in validate.problems(document)]
+        unread = any(p.where.file.startswith("environments") for p in self.problems)
+        try:
+            if not found and not unread:
+                return resolve.environments(workspace.environments)
+        except GenError as error:
+            found += error.problems
+        for path in workspace.models:
+            found += self._document_problems(path)
+        raise GenError([*self.problems, *found])
+
+    def _document_problems(self, path: Path) -> list[Problem]:
+        try:
+            return validate.problems(load.document(self._root, "model", path))
+        except GenError as error:
+            return list(error.problems)
+
+    def _subjects(self, workspace: Workspace) -> Iterator[Subject]:
+        for name, environment in self.environments.items():
+            if self._is_wanted(name) and not self.selection.models:
+                yield Subject("environment", name, environment.document.path)
+        for path in workspace.models:
+            yield Subject("model", path.stem, path.relative_to(self._root).as_posix())
+
+    def _is_wanted(self, environment: str) -> bool:
+        return not self.selection.environments or environment in self.selection.environments
+
+    def _model(self, subject: Subject) -> Document:
+        """Read a model. Raises GenError unless its document is right."""
+        document = load.document(self._root, "model", self._root / subject.path)
+        problems = validate.problems(document)
+        if problems:
+            raise GenError(problems)
+        return document
+
+    def releases(self) -> list[Release]:
+        """Resolve every model. Raises GenError with every problem."""
+        found: list[Release] = []
+        problems = list(self.problems)
+        for subject in self.subjects:
+            try:
+                found += self._releases(subject) if subject.kind == "model" else ()
+            except GenError as error:
+                problems += error.problems
+        if problems:
+            raise GenError(problems)
+        return found
+
+    def _releases(self, subject: Subject) -> tuple[Release, ...]:
+        wanted = self.selection.environments
+        return resolve.releases(self._model(subject), self.environments, wanted)
+
+    def rendered(self, subject: Subject) -> Rendered:
+        """Render one subject; what is wrong with it is in its problems."""
+        try:
+            if subject.kind == "environment":
+                return self._environment(self.environments[subject.name])
+            return self._all_releases(self._releases(subject))
+        except GenError as error:
+            return Rendered([], list(error.problems), [])
+
+    def claims_of(self, path: str) -> list[str]:
+        """Give the claims of the subject of a path in words, by rendering it once more."""
+        return next(
+            self.rendered(subject).claims for subject in self.subjects if subject.path == path
+        )
+
+    def _environment(self, environment: Environment) -> Rendered:
+        platform = self._files(plan.platform(environment))
+        delivery = self._files(plan.delivery(environment))
+        judge = self._judge(environment)
+        path = plan.platform_path(environment.name)
+        objects, problems = check.folder(_by_path(platform), path, judge)
+        problems += check.standalone(delivery, judge)
+        return Rendered(
+            files=[*platform, *delivery],
+            problems=problems,
+            claims=[
+                *fleet.of_objects(environment.server, objects),
+                *fleet.of_objects(fleet.DELIVERY, (file.data for file in delivery)),
+            ],
+            objects=len(objects) + len(delivery),
+        )
+
+    def _all_releases(self, found: tuple[Release, ...]) -> Rendered:
+        if not found:
+            return Rendered([], [], [])
+        base = self._files(plan.base(found[0]))
+        digest = sha256("\0".join([file.text for file in base]).encode()).hexdigest()
+        parts = [self._release(release, base, digest) for release in found]
+        versions = {release.environment.kubernetes: release for release in found}
+        own = [
+            p for r in versions.values() for p in check.standalone(base, self._judge(r.environment))
+        ]
+        return Rendered(
+            files=[*base, *(file for part in parts for file in part.files)],
+            problems=[*own, *(problem for part in parts for problem in part.problems)],
+            claims=[claim for part in parts for claim in part.claims],
+            releases=len(found),
+            objects=sum(part.objects for part in parts),
+        )
+
+    def _release(self, release: Release, base: list[RenderedFile], digest: str) -> Rendered:
+        environment = release.environment
+        overlay = self._files(plan.overlay(release, digest))
+        application = self._files([plan.application(release)])
+        judge = self._judge(environment)
+        path = plan.overlay_path(environment.name, release.model)
+        objects, problems = check.folder(_by_path([*base, *overlay]), path, judge)
+        problems += check.standalone(application, judge)
+        problems += rules.findings(RULES, release)
+        return Rendered(
+            files=[*overlay, *application],
+            problems=problems,
+            claims=[
+                *fleet.of_objects(environment.server, objects),
+                *fleet.of_objects(fleet.DELIVERY, (file.data for file in application)),
+                *fleet.of_release(release),
+            ],
+            objects=len(objects) + 1,
+        )
+
+    def _files(self, planned: list[PlannedFile]) -> list[RenderedFile]:
+        return self._engine.files(plan.write_once(planned))
+
+    def _judge(self, environment: Environment) -> Judge:
+        version = environment.kubernetes
+        if version not in self._judges:
+            self._judges[version] = Judge(version, self._root / OWN_SCHEMAS)
+        return self._judges[version]
+
+
+def _by_path(files: Iterable[RenderedFile]) -> dict[str, RenderedFile]:
+    return {file.path: file for file in files}
