@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from generator.pipeline import Outcome
     from generator.problems import Problem, Where
     from generator.reporting import Style
-    from generator.subjects import Selection
+    from generator.subjects import Selection, Shard
 
 _COLOURS: dict[str, dict[str, Any]] = {
     "error": {"fg": "red", "bold": True},
@@ -54,6 +54,18 @@ _env_option = click.option(
     metavar="ENV",
     help="Only this environment; repeatable.",
 )
+
+
+def _shard(ctx: click.Context, option: click.Parameter, value: str | None) -> Shard | None:
+    """Read `3/8`. Raises BadParameter unless it is a part of that many."""
+    if value is None:
+        return None
+    from generator.subjects import Shard
+
+    index, _, count = value.partition("/")
+    if index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
+        return Shard(int(index), int(count))
+    raise click.BadParameter(f"{value} is not a part such as 3/8", ctx, option)
 
 
 def run() -> None:
@@ -124,6 +136,9 @@ def main() -> None:
 @_env_option
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if anything would change.")
 @click.option("--diff", is_flag=True, help="Show every change, line by line.")
+@click.option(
+    "--shard", metavar="I/N", callback=_shard, help="Only the I-th of N parts of the fleet."
+)
 @_root_option
 @click.pass_context
 def render(
@@ -132,6 +147,7 @@ def render(
     environments: tuple[str, ...],
     check: bool,
     diff: bool,
+    shard: Shard | None,
     root: Path,
 ) -> None:
     """Write what the specs say to rendered/ and argocd/.
@@ -139,12 +155,12 @@ def render(
     Without MODEL, everything is rendered, and what no spec asks for any more is deleted. Only files
     that gen wrote are ever changed. With a problem anywhere, nothing is written at all.
     """
-    is_whole = not (models or environments or check or diff)
+    is_whole = not (models or environments or check or diff or shard)
     if is_whole and _told_unchanged(root, _cache()):
         return
     from generator import pipeline
 
-    selection = _selection(ctx, root, models, environments)
+    selection = _selection(ctx, root, models, environments, shard)
     with _ProgressBar() as progress:
         if check:
             outcome = pipeline.compare(root, selection, progress.update, texts=diff, jobs=_jobs())
@@ -325,12 +341,16 @@ def export(ctx: click.Context, directory: Path, root: Path) -> None:
 
 
 def _selection(
-    ctx: click.Context, root: Path, models: tuple[str, ...], environments: tuple[str, ...]
+    ctx: click.Context,
+    root: Path,
+    models: tuple[str, ...],
+    environments: tuple[str, ...],
+    shard: Shard | None = None,
 ) -> Selection:
     """Check the names that a person typed. Raises UsageError with the likeliest ones."""
     from generator import load
     from generator.schema import suggestion
-    from generator.subjects import Selection
+    from generator.subjects import WHOLE, Selection
 
     _remember(ctx, root)
     for kind, wanted in (("model", models), ("environment", environments)):
@@ -340,7 +360,8 @@ def _selection(
                 raise click.UsageError(
                     f"there is no {kind} `{name}`: {suggestion(name, known)}", ctx
                 )
-    return Selection(tuple(dict.fromkeys(models)), tuple(dict.fromkeys(environments)))
+    distinct = tuple(dict.fromkeys(models)), tuple(dict.fromkeys(environments))
+    return Selection(*distinct, shard or WHOLE)
 
 
 def _remember(ctx: click.Context, root: Path) -> None:

@@ -20,19 +20,50 @@ OWN_SCHEMAS = "schemas"
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """One of `count` parts of a fleet, `index` from 1: which one a subject is in never changes."""
+
+    index: int
+    count: int
+
+    def has(self, kind: str, name: str) -> bool:
+        """Say whether a subject is in this part. No subject is in two, every one is in one."""
+        place = int.from_bytes(sha256(f"{kind} {name}".encode()).digest()[:8], "big")
+        return place % self.count == self.index - 1
+
+
+WHOLE = Shard(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
-    """The models and environments that a run is about; empty means all."""
+    """The models, environments and shard that a run is about; empty means all."""
 
     models: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
+    shard: Shard = WHOLE
 
     def owns(self, path: str) -> bool:
         """Say whether a path of the output belongs to this selection."""
-        parts = path.removesuffix(".yaml").split("/")
-        environment, model = parts[1], parts[2] if len(parts) > 2 else ""
-        model = model.removeprefix("application-") if parts[0] == plan.ARGOCD else model
-        in_environment = not self.environments or environment in self.environments
-        return in_environment and (not self.models or model in self.models)
+        environment, kind, name = _subject_of(path)
+        if not self.shard.has(kind, name):
+            return False
+        if self.environments and environment not in self.environments:
+            return False
+        return not self.models or (kind == "model" and name in self.models)
+
+
+def _subject_of(path: str) -> tuple[str, str, str]:
+    """Tell from a path of the output its environment, and kind and name of its subject."""
+    parts = path.removesuffix(".yaml").split("/")
+    environment, leaf = parts[1], parts[2] if len(parts) > 2 else ""
+    if parts[0] == plan.ARGOCD and leaf.startswith("application-"):
+        leaf = leaf.removeprefix("application-")
+    elif parts[0] == plan.ARGOCD:
+        return environment, "environment", environment
+    if leaf in ("", "_platform"):
+        return environment, "environment", environment
+    return environment, "model", leaf
 
 
 EVERYTHING = Selection()
@@ -96,14 +127,17 @@ class Repository:
             return list(error.problems)
 
     def _subjects(self, workspace: Workspace) -> Iterator[Subject]:
+        shard = self.selection.shard
         for name, environment in self.environments.items():
-            if self._is_wanted(name) and not self.selection.models:
+            if self._is_wanted(name) and shard.has("environment", name):
                 yield Subject("environment", name, environment.document.path)
         for path in workspace.models:
-            yield Subject("model", path.stem, path.relative_to(self._root).as_posix())
+            if shard.has("model", path.stem):
+                yield Subject("model", path.stem, path.relative_to(self._root).as_posix())
 
     def _is_wanted(self, environment: str) -> bool:
-        return not self.selection.environments or environment in self.selection.environments
+        wanted = self.selection.environments
+        return not self.selection.models and (not wanted or environment in wanted)
 
     def _model(self, subject: Subject) -> Document:
         """Read a model. Raises GenError unless its document is right."""
