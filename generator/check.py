@@ -13,8 +13,7 @@ from generator import kustomize
 from generator.object_schemas import ObjectSchemas
 from generator.problems import GenError, Problem, Where
 from generator.records import Json, RenderedFile
-from generator.schema import Validator, Violation
-from generator.validate import dotted
+from generator.schema import Validator, Violation, dotted
 
 
 class Judge:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from generator import settings
 from generator.records import Json, Origin, Release, Variant
-from generator.validate import dotted
+from generator.schema import dotted
 from generator.yamlio import pointers
 
 _SHARING = {

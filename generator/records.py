@@ -269,6 +269,10 @@ class Release:
         return ("environments", self.environment.name)
 
 
+HEADER = "# Rendered by gen from "
+"""How every file that gen owns begins; nothing else is ever overwritten or deleted."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
     """One file to be: which template fills it with which context.

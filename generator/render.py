@@ -18,13 +18,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from generator import prepared, records, shortcut, yamlio
 from generator.prepared import SkeletonError, Statement, Statements
 from generator.problems import GenError, Problem, Where, one
-from generator.records import PlannedFile, RenderedFile
+from generator.records import HEADER, PlannedFile, RenderedFile
 from generator.shortcut import Reader
 
 BUILT_IN = Path(__file__).parent / "templates"
 OWN = "templates"
-HEADER = "# Rendered by gen from "
-"""How every file that gen owns begins; nothing else is ever overwritten or deleted."""
 
 
 class _Recorder:

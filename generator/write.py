@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from generator.problems import GenError, Where, one
-from generator.records import Change, RenderedFile
-from generator.render import HEADER
+from generator.records import HEADER, Change, RenderedFile
 
 OWNED = ("rendered", "argocd")
 """The only folders that gen writes to."""
