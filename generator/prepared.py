@@ -56,6 +56,17 @@ def has_token(text: str) -> bool:
     return not text.isascii() and _TOKEN.search(text) is not None
 
 
+def last_token(skeleton: str, line: int) -> tuple[int, int | None]:
+    """Find the last value on or before a line: its line, counted from 1, and its index."""
+    found: tuple[int, int | None] = (1, None)
+    for match in _TOKEN.finditer(skeleton):
+        here = skeleton.count("\n", 0, match.start()) + 1
+        if here > line:
+            break
+        found = here, ord(match[0]) - FIRST
+    return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Slot:
     """A span of the skeleton and what fills it.

@@ -6,16 +6,18 @@ the same path.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from generator import prepared, records, shortcut, yamlio
+from generator import prepared, records, schema, shortcut, yamlio
 from generator.prepared import SkeletonError, Statement, Statements
 from generator.problems import GenError, Problem, Where, one
 from generator.records import HEADER, PlannedFile, RenderedFile
@@ -30,6 +32,8 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.values: list[Any] = []
+        self.places: list[tuple[str, int]] | None = None
+        """Template and line of each value, kept only to explain what went wrong."""
 
     @jinja2.pass_context  # a hook with a context is never folded into constants at compile time
     def finalize(self, _: jinja2.runtime.Context | None, value: Any) -> str:
@@ -42,6 +46,8 @@ class _Recorder:
             return self._special(value)
         values = self.values
         values.append(value)
+        if self.places is not None:
+            self.places.append(_place(sys._getframe(1)))
         return prepared.token(len(values) - 1)
 
     def _special(self, value: jinja2.Undefined | str) -> str:
@@ -120,8 +126,8 @@ class Engine:
             statement, values = compiled.short(planned.context) or self._long(compiled, planned)
             data, text = statement.fill(values, paranoid=self._paranoid)
         except SkeletonError as error:
-            line = self._line_in_template(planned, error)
-            raise self._problem(planned, line, error.message, error.hint) from None
+            place = self._place_in_template(compiled, planned, error)
+            raise self._problem(planned, place, error.message, error.hint) from None
         except GenError:
             raise
         except Exception as error:
@@ -135,11 +141,13 @@ class Engine:
         """Let Jinja render the skeleton, and let the template remember it for its branches."""
         values = self._recorder.values
         values.clear()
-        template = compiled.template
-        skeleton = "".join(template.root_render_func(self._context(template, planned)))
+        skeleton = self._skeleton(compiled.template, planned)
         statement = self._statements.prepare(skeleton)
         compiled.remember(planned.context, statement, values)
         return statement, values
+
+    def _skeleton(self, template: jinja2.Template, planned: PlannedFile) -> str:
+        return "".join(template.root_render_func(self._context(template, planned)))
 
     def _context(self, template: jinja2.Template, planned: PlannedFile) -> jinja2.runtime.Context:
         """Make what a template runs in; files of one workload share their names, merged once."""
@@ -174,34 +182,47 @@ class Engine:
         folder = OWN if own.is_file() else "generator/templates"
         return Where(f"{folder}/{template}", line, 1 if line else 0)
 
-    def _problem(self, planned: PlannedFile, line: int, message: str, hint: str = "") -> GenError:
-        where = self._where(planned.template, line)
-        return one("E503", f"{message} (for {planned.path})", where, hint)
+    def _problem(
+        self, planned: PlannedFile, place: tuple[str, int], message: str, hint: str = ""
+    ) -> GenError:
+        return one("E503", f"{message} (for {planned.path})", self._where(*place), hint)
 
     def _explained(self, planned: PlannedFile, error: Exception) -> GenError:
         """Whatever a template raises is the template's problem: undefined names, bad filters."""
-        name, line = _frame(error.__traceback__, planned.template)
-        where = self._where(name, line)
+        where = self._where(*_innermost(error.__traceback__, planned.template))
         if isinstance(error, jinja2.TemplateSyntaxError):
-            return one(
-                "E501",
-                f"this is not Jinja: {error.message}",
-                self._where(error.name or name, error.lineno),
-            )
+            place = self._where(error.name or planned.template, error.lineno)
+            return one("E501", f"this is not Jinja: {error.message}", place)
         if isinstance(error, jinja2.UndefinedError):
-            message = f"{error.message} (for {planned.path})"
-            hint = "the reference of templates lists what there is: " + ", ".join(
-                sorted(planned.context)
-            )
-            return one("E502", message, where, hint)
+            message, hint = _undefined(error, planned.context)
+            return one("E502", f"{message} (for {planned.path})", where, hint)
+        if isinstance(error, jinja2.TemplateNotFound):
+            return one("E501", f"there is no template {error.name}", where)
         message = f"{type(error).__name__}: {error} (for {planned.path})"
         return one("E503", message, where)
 
-    def _line_in_template(self, planned: PlannedFile, error: SkeletonError) -> int:
-        """Find the template's line of a skeleton's: the same, unless blocks add or drop lines."""
-        source, _, _ = self._source(planned.template)
-        has_blocks = "{%" in source or "{#" in source
-        return 0 if has_blocks and error.line > 1 else error.line
+    def _place_in_template(
+        self, compiled: _Compiled, planned: PlannedFile, error: SkeletonError
+    ) -> tuple[str, int]:
+        """Find the line of a template that a line of its skeleton came from.
+
+        Blocks add and drop lines, so it is counted from the last value before it, whose line Jinja
+        knows. Rendering once more is for the one file that is wrong.
+        """
+        recorder = self._recorder
+        recorder.values.clear()
+        recorder.places = []
+        try:
+            skeleton = self._skeleton(compiled.template, planned)
+            line, index = prepared.last_token(skeleton, error.line)
+            if index is None:
+                return planned.template, error.line
+            template, start = recorder.places[index]
+            return template, start + error.line - line
+        except Exception:
+            return planned.template, 0  # it did not even come to a skeleton
+        finally:
+            recorder.places = None
 
     def _source(self, name: str) -> tuple[str, str | None, Any]:
         loader = self._environment.loader
@@ -243,11 +264,14 @@ _FIELDS = {
 
 
 class _Loader(jinja2.FileSystemLoader):
-    """Refuses a template with a private-use character: it would be taken for a slot."""
+    """Refuses a template that is not in its folder, or that holds what stands for slots."""
 
     def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str, Any]:
         """Read a template. Raises TemplateSyntaxError as Jinja's own loaders do."""
         source, filename, fresh = super().get_source(environment, template)
+        if not self._is_inside(filename):
+            message = "a link that leads out of the templates' folder"
+            raise jinja2.TemplateSyntaxError(message, 1, template, filename)
         found = yamlio.RESERVED.search(source)
         if found:
             line = source.count("\n", 0, found.start()) + 1
@@ -255,30 +279,44 @@ class _Loader(jinja2.FileSystemLoader):
             raise jinja2.TemplateSyntaxError(message, line, template, filename)
         return source, filename, fresh
 
+    def _is_inside(self, filename: str) -> bool:
+        path = Path(filename).resolve()
+        return any(path.is_relative_to(Path(folder).resolve()) for folder in self.searchpath)
 
-def _frame(traceback: TracebackType | None, fallback: str) -> tuple[str, int]:
-    """Find the innermost template line of a traceback, which Jinja has rewritten."""
+
+_NO_FIELD = re.compile(r"'generator\.records\.(\w+) object' has no attribute '(\w+)'")
+_NO_NAME = re.compile(r"'(\w+)' is undefined")
+
+
+def _undefined(error: jinja2.UndefinedError, context: Mapping[str, Any]) -> tuple[str, str]:
+    """Say what is not there, and what is likely meant."""
+    message = error.message or str(error)
+    field = _NO_FIELD.search(message)
+    if field:
+        known = _FIELDS[getattr(records, field[1])]
+        return f"a {field[1]} has no `{field[2]}`", schema.suggestion(field[2], sorted(known))
+    name = _NO_NAME.search(message)
+    if name:
+        return f"there is no `{name[1]}` here", schema.suggestion(name[1], sorted(context))
+    return message, ""
+
+
+def _place(frame: FrameType | None) -> tuple[str, int]:
+    """Find the template and line that a call into the recorder comes from."""
+    while frame is not None:
+        template = frame.f_globals.get("__jinja_template__")
+        if template is not None:
+            return template.name, template.get_corresponding_lineno(frame.f_lineno)
+        frame = frame.f_back
+    return "", 0
+
+
+def _innermost(traceback: TracebackType | None, fallback: str) -> tuple[str, int]:
+    """Find the innermost template and line of a traceback."""
     place = fallback, 0
     while traceback is not None:
-        file = traceback.tb_frame.f_code.co_filename
-        if file.endswith(".j2"):
-            place = _template_name(file, fallback), traceback.tb_lineno
+        template = traceback.tb_frame.f_globals.get("__jinja_template__")
+        if template is not None:
+            place = template.name, template.get_corresponding_lineno(traceback.tb_lineno)
         traceback = traceback.tb_next
     return place
-
-
-def _template_name(file: str, fallback: str) -> str:
-    for marker in (f"{BUILT_IN.as_posix()}/", f"/{OWN}/"):
-        _, found, name = Path(file).as_posix().rpartition(marker)
-        if found:
-            return name
-    return fallback
-
-
-def template_names(root: Path) -> Mapping[str, Path]:
-    """List the templates by name, a repository's own before the built-in ones."""
-    found: dict[str, Path] = {}
-    for folder in (BUILT_IN, root / OWN):
-        for path in sorted(folder.rglob("*.j2")):
-            found[path.relative_to(folder).as_posix()] = path
-    return found
