@@ -29,6 +29,7 @@ _DEFAULT = "default"
 _COMPOSED = frozenset(
     ("apiVersion", "kind", "resources", "patches", "namespace", "namePrefix", "nameSuffix")
 )
+_PATH = frozenset(("path",))
 _MERGED_BY_NAME = ("containers", "initContainers")
 _WITH_CONTAINERS = frozenset(
     (
@@ -151,7 +152,7 @@ def _built(files: Files, folder: str) -> list[_Built]:
     spec = kustomization.data
     if not spec.keys() - {"apiVersion", "kind"}:
         raise _refused(kustomization, "Kustomize builds nothing of an empty kustomization")
-    problems = list(_unsupported(kustomization))
+    problems = [] if _is_plain(spec) else list(_unsupported(kustomization))
     if problems:
         raise GenError(problems)
     objects = list(_resources(files, folder, kustomization))
@@ -163,6 +164,12 @@ def _built(files: Files, folder: str) -> list[_Built]:
     built = [_transformed(item, ids, kustomization) for item, ids in objects]
     _refuse_doubles(built, kustomization)
     return built
+
+
+def _is_plain(spec: Json) -> bool:
+    return spec.keys() <= _COMPOSED and all(
+        patch.keys() == _PATH for patch in spec.get("patches", ())
+    )
 
 
 def _unsupported(kustomization: RenderedFile) -> Iterator[Problem]:
@@ -198,16 +205,21 @@ def _exact(file: RenderedFile) -> RenderedFile:
         raise _refused(file, "no `kind` or no `metadata.name`, and Kustomize asks for both")
     if str(kind).endswith("List") and "items" in file.data:
         raise _refused(file, f"Kustomize would unpack this {kind}", "one object per file")
-    found = _UNREPEATABLE.search(file.text)
+    found = _UNREPEATABLE.search(file.text) if _may_be_unrepeatable(file.text) else None
     if found:
         what = "an empty key" if found.lastgroup == "key" else "a control character"
         raise _refused(file, f"{what}, which Kustomize cannot write", "remove it")
     return file
 
 
+def _may_be_unrepeatable(text: str) -> bool:
+    """Look quickly for what the exact pattern needs; nearly no file has any of it."""
+    return not text.isascii() or "\\u00" in text or '"":' in text or "\x7f" in text
+
+
 def _apply(objects: list[_Built], patch: RenderedFile) -> None:
     """Patch the one object that has, or had in a folder below, the patch's kind and name."""
-    if _DIRECTIVE.search(patch.text):
+    if "$patch" in patch.text and _DIRECTIVE.search(patch.text):
         raise _refused(patch, "`$patch` is not composed by gen", "a null removes a key")
     wanted = _id(patch.data)
     found = [index for index, (_, ids) in enumerate(objects) if wanted in ids]
@@ -224,7 +236,7 @@ def _apply(objects: list[_Built], patch: RenderedFile) -> None:
 
 def _refuse_doubles(built: list[_Built], kustomization: RenderedFile) -> None:
     seen: set[tuple[str, ...]] = set()
-    for item, _ in built:
+    for item, _ in built if len(built) > 1 else ():
         group, kind, namespace, name = identity(item)
         key = group, kind, namespace or _DEFAULT, name
         if key in seen:
@@ -255,18 +267,17 @@ def _merged(
     result = dict(under)
     for key, value in over.items():
         below = result.get(key)
-        here = (*path, key)
         if value is None:
             result.pop(key, None)
-        elif below is not None and not _fits(value, below):
+        elif (
+            below is not None and value.__class__ is not below.__class__ and not _fits(value, below)
+        ):
             shapes = f"a {_shape(below)} in the base and a {_shape(value)} in this patch"
-            raise _refused(patch, f"`{'.'.join(here)}` is {shapes}")
-        elif isinstance(value, dict):
-            result[key] = _merged(below or {}, value, patch, here, by_name=by_name)
-        elif isinstance(value, list | tuple) and below:
-            result[key] = _merged_list(below, value, patch, here, by_name=by_name)
-        elif by_name and _holds_null(value):
-            raise _refused(patch, f"a null in the list `{'.'.join(here)}`", "leave its key out")
+            raise _refused(patch, f"`{'.'.join((*path, key))}` is {shapes}")
+        elif value.__class__ is dict:
+            result[key] = _merged(below or {}, value, patch, (*path, key), by_name=by_name)
+        elif isinstance(value, list | tuple):
+            result[key] = _merged_list(below, value, patch, (*path, key), by_name=by_name)
         else:
             result[key] = value
     return result
@@ -297,6 +308,10 @@ def _merged_list(
     Any other list on both sides would lose what stands below.
     """
     where = ".".join(path)
+    if not under:
+        if by_name and _holds_null(over):
+            raise _refused(patch, f"a null in the list `{where}`", "leave its key out")
+        return list(over)
     if not (by_name and path[-1] in _MERGED_BY_NAME):
         raise _refused(
             patch,
