@@ -228,10 +228,20 @@ def _apply(objects: list[_Built], patch: RenderedFile) -> None:
         raise _refused(patch, f"{how_many} {patch.data.get('kind')} `{_name(patch.data)}` to patch")
     target, ids = objects[found[0]]
     merged = _merged(target, patch.data, patch, (), by_name=_merges_containers(target))
-    if identity(merged) != identity(target):
+    if _is_renamed(target, merged):
         hint = "a kustomization's `namespace` and `nameSuffix` do that"
         raise _refused(patch, "a patch cannot change what its target is called", hint)
     objects[found[0]] = merged, ids
+
+
+def _is_renamed(before: Json, after: Json) -> bool:
+    old, new = before.get("metadata") or {}, after.get("metadata") or {}
+    return (
+        old.get("name") != new.get("name")
+        or old.get("namespace") != new.get("namespace")
+        or before.get("kind") != after.get("kind")
+        or before.get("apiVersion") != after.get("apiVersion")
+    )
 
 
 def _refuse_doubles(built: list[_Built], kustomization: RenderedFile) -> None:

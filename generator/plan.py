@@ -176,7 +176,9 @@ def application(release: Release) -> PlannedFile:
             **_context(release),
             "path": overlay_path(environment, release.model),
             "base": base_path(release.model),
-            "sync_policy": _sync_policy(release.environment, ["ApplyOutOfSyncOnly=true"]),
+            "sync_policy": _sync_policy(
+                "ApplyOutOfSyncOnly=true", auto_sync=release.environment.argocd.auto_sync
+            ),
         },
         producer=release.document.path,
     )
@@ -219,7 +221,8 @@ def delivery(environment: Environment) -> list[PlannedFile]:
                 "environment": environment,
                 "path": source,
                 "sync_policy": _sync_policy(
-                    environment, ["ServerSideApply=true"] if "platform" in template else []
+                    *(("ServerSideApply=true",) if "platform" in template else ()),
+                    auto_sync=environment.argocd.auto_sync,
                 ),
             },
             producer=environment.document.path,
@@ -228,13 +231,21 @@ def delivery(environment: Environment) -> list[PlannedFile]:
     ]
 
 
-def _sync_policy(environment: Environment, options: list[str]) -> Json:
-    policy: Json = {}
-    if environment.argocd.auto_sync:
-        policy["automated"] = {"prune": True, "selfHeal": True, "allowEmpty": False}
-    policy["retry"] = SYNC_RETRY
-    policy["syncOptions"] = [*options, "FailOnSharedResource=true"]
-    return policy
+@cache
+def _sync_policy(*options: str, auto_sync: bool) -> Json:
+    """Say how an Application syncs; all that sync alike share one policy."""
+    automated = {"prune": True, "selfHeal": True, "allowEmpty": False}
+    return {
+        **({"automated": automated} if auto_sync else {}),
+        "retry": SYNC_RETRY,
+        "syncOptions": [*options, "FailOnSharedResource=true"],
+    }
+
+
+@cache
+def _patches(*names: str) -> list[Json]:
+    """List patches as a kustomization does; most workloads have the same ones."""
+    return [{"path": name} for name in names]
 
 
 class _Folder:
@@ -251,7 +262,7 @@ class _Folder:
         self.context = context
         self.comments = comments
         self.resources: list[str] = []
-        self.patches: list[Json] = []
+        self.patches: list[str] = []
         self._files: list[tuple[str, str, Json]] = []
 
     def add(self, name: str, template: str, extra: Json | None = None) -> None:
@@ -262,7 +273,7 @@ class _Folder:
     def patch(self, name: str, template: str) -> None:
         """Plan a patch; it finds its target by kind and name."""
         self._files.append((name, template, {}))
-        self.patches.append({"path": name})
+        self.patches.append(name)
 
     def closed(
         self, template: str, *, namespace: str = "", name_suffix: str = "", below: str = ""
@@ -272,7 +283,7 @@ class _Folder:
         context: Json = {
             **self.context,
             "resources": [*bases, *self.resources],
-            "patches": self.patches,
+            "patches": _patches(*self.patches),
             "namespace": namespace,
             "name_suffix": name_suffix,
         }

@@ -7,6 +7,7 @@ arguments. What cannot be resolved is a problem on the line that asked for it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any, Literal
 
 from generator import autoscaling, contradictions, inventory, naming, quantities, settings
@@ -25,6 +26,7 @@ from generator.records import (
 )
 from generator.settings import Settings
 
+_RESOURCES = ("cpu", "memory")
 _STARTUP_PERIOD = 5
 """Seconds between two startup probes."""
 
@@ -131,12 +133,24 @@ def _probes(spec: dict[str, Any] | None) -> Probes | None:
 def _resources(merged: Settings, placement: Placement | None) -> Json:
     """Requests and limits; accelerators in both, equal, as Kubernetes demands of them."""
     spec = merged.get("serving", "resources") or {}
-    requests = {key: quantities.canonical(spec[key]) for key in ("cpu", "memory") if key in spec}
-    limits = requests | {
-        key: quantities.canonical(value) for key, value in spec.get("limits", {}).items()
-    }
-    accelerators = {placement.resource: str(placement.count)} if placement else {}
-    return {"requests": requests | accelerators, "limits": limits | accelerators}
+    limits = spec.get("limits", {})
+    return _bounded(
+        tuple((key, spec[key]) for key in _RESOURCES if key in spec),
+        tuple((key, limits[key]) for key in _RESOURCES if key in limits),
+        ((placement.resource, placement.count),) if placement else (),
+    )
+
+
+_Amounts = tuple[tuple[str, str | float], ...]
+
+
+@lru_cache(4096, typed=True)
+def _bounded(requested: _Amounts, limited: _Amounts, accelerators: _Amounts) -> Json:
+    """Write amounts in canonical form; replicas of one size share one result."""
+    requests = {key: quantities.canonical(value) for key, value in requested}
+    limits = requests | {key: quantities.canonical(value) for key, value in limited}
+    devices = {key: str(count) for key, count in accelerators}
+    return {"requests": requests | devices, "limits": limits | devices}
 
 
 def _placement(environment: Environment, merged: Settings) -> Placement | None:

@@ -36,6 +36,7 @@ _BLOCKS_LIMIT = 4096
 
 _memo: dict[str, str] = {}
 _after_key: dict[str, str] = {}
+_keys: dict[str, str] = {}
 _blocks: dict[int, tuple[Any, str, str]] = {}
 
 
@@ -97,11 +98,19 @@ def _float(value: float) -> str:
 
 def key_text(key: Any) -> str:
     """Write the key of a mapping. Raises TypeError if it is no string, ValueError if too long."""
+    written = _keys.get(key) if key.__class__ is str else None
+    return written if written is not None else _new_key(key)
+
+
+def _new_key(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"the key {key!r} is not a text")
     written = scalar(key)
     if len(written) > _KEY_LIMIT:
         raise ValueError(f"a key of {len(written)} characters, of which parsers read 1,024")
+    if len(_keys) >= _MEMO_LIMIT:
+        _keys.clear()
+    _keys[key] = written
     return written
 
 
