@@ -17,6 +17,10 @@ WORTH_A_FORK = 60
 """Items below which a second process costs more than it saves."""
 
 
+FIRST = 16
+"""Items done before the fork, so that what they compile and load is there for every process."""
+
+
 class WorkerError(Exception):
     """A child process ended without a result; it has said why on stderr."""
 
@@ -33,6 +37,8 @@ def spread(
     if jobs < 2:
         yield from map(function, items)
         return
+    yield from map(function, items[:FIRST])
+    items = items[FIRST:]
     cuts = [len(items) * job // jobs for job in range(jobs + 1)]
     gc.freeze()  # what is here by now is shared; collecting it would copy it into every child
     children = [_started(function, items[a:b]) for a, b in pairwise(cuts[1:])]
