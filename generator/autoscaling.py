@@ -137,7 +137,7 @@ def _target(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
         yield settings.problem("E303", message, ("scaling", "target"), "for example `target: 80`")
     elif owner != "keda" and not isinstance(target, int):
         message = f"{_OWNERS[owner]} takes whole numbers, not {target}"
-        hint = f"write {max(1, round(target))}"
+        hint = f"write `{max(1, round(target))}`"
         yield settings.problem("E303", message, ("scaling", "target"), hint)
 
 

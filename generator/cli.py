@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 problems or drift, 2 usage, 3 a bug of gen, 130 interrupte
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -13,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -70,11 +71,14 @@ def _shard(ctx: click.Context, option: click.Parameter, value: str | None) -> Sh
 
 def run() -> None:
     """Run the command and turn whatever happens into its exit code."""
+    _prepare_streams()
     try:
         main(prog_name="gen", standalone_mode=True)
     except KeyboardInterrupt:
         _interrupted()
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _cannot_print(error)
         traceback.print_exc()
         click.echo(
             "\nThis is a bug of gen, not of your files. Please report what stands above.", err=True
@@ -82,7 +86,27 @@ def run() -> None:
         sys.exit(3)
 
 
-def _interrupted() -> None:
+def _prepare_streams() -> None:
+    """Let a closed stream swallow what is printed, and no character be too much for an encoding."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        else:
+            stream.reconfigure(errors="backslashreplace")
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+def _cannot_print(error: OSError) -> NoReturn:
+    """Say that the output went nowhere, and let nothing try to flush it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+    sys.exit(1)
+
+
+def _interrupted() -> NoReturn:
     click.echo("\ninterrupted; every file is as it was or as it should be", err=True)
     sys.exit(130)
 
@@ -192,13 +216,17 @@ def _show_changes(outcome: Outcome, root: Path, *, diff: bool, check: bool) -> N
 
 def _tell_warnings(count: int) -> None:
     if count:
-        noun = "warning" if count == 1 else "warnings"
-        click.echo(f"{count} {noun}; `gen validate` shows what they are about", err=True)
+        told = _counted(count, "warning")
+        click.echo(f"{told}; `gen validate` shows what they are about", err=True)
 
 
 def _tell_nothing(releases: int, objects: int, files: int) -> None:
-    checked = f"{releases} releases, {objects} objects checked"
-    click.echo(f"{checked}: nothing to change, {files} files identical")
+    checked = f"{_counted(releases, 'release')}, {_counted(objects, 'object')} checked"
+    click.echo(f"{checked}: nothing to change, {_counted(files, 'file')} identical")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _told_unchanged(root: Path, cache: Path) -> bool:
@@ -260,7 +288,8 @@ def validate(ctx: click.Context, layout: str, root: Path) -> None:
     elif problems:
         _show_problems(problems, root, to_stdout=True)
     if outcome is not None and layout == "text":
-        click.echo(f"{outcome.releases} releases and {outcome.objects} objects are fine")
+        releases = _counted(outcome.releases, "release")
+        click.echo(f"{releases} and {_counted(outcome.objects, 'object')} are fine")
     ctx.exit(1 if errors(problems) else 0)
 
 
@@ -357,9 +386,8 @@ def _selection(
         known = load.names(root, kind) if wanted else []
         for name in wanted:
             if name not in known:
-                raise click.UsageError(
-                    f"there is no {kind} `{name}`: {suggestion(name, known)}", ctx
-                )
+                hint = f": {suggestion(name, known)}" if known else ""
+                raise click.UsageError(f"there is no {kind} `{name}`{hint}", ctx)
     distinct = tuple(dict.fromkeys(models)), tuple(dict.fromkeys(environments))
     return Selection(*distinct, shard or WHOLE)
 
@@ -381,13 +409,16 @@ def _lines(root: Path) -> Callable[[Where], str]:
     texts: dict[str, list[str]] = {}
 
     def line(where: Where) -> str:
+        if not where.line:
+            return ""
         if where.file not in texts:
             try:
-                texts[where.file] = (root / where.file).read_text("utf-8-sig").splitlines()
-            except (OSError, UnicodeDecodeError):
-                texts[where.file] = []
+                text = (root / where.file).read_text("utf-8-sig", errors="replace")
+            except OSError:
+                text = ""
+            texts[where.file] = text.split("\n")
         lines = texts[where.file]
-        return lines[where.line - 1] if 0 < where.line <= len(lines) else ""
+        return lines[where.line - 1] if where.line <= len(lines) else ""
 
     return line
 
@@ -409,7 +440,9 @@ def _show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*header, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

@@ -29,6 +29,7 @@ def of_model(model: Document, environments: dict[str, Environment]) -> Iterator[
             hint = suggestion(name, environments)
             yield model.problem("E301", message, ("environments", name), hint=hint, key=True)
     yield from _serving(model)
+    yield from _timeouts(model)
     yield from _artifacts(model)
 
 
@@ -45,11 +46,24 @@ def _serving(model: Document) -> Iterator[Problem]:
     needed = {"kserve": "format", "deployment": "probes"}[backend]
     if needed not in serving:
         hint = {
-            "kserve": "add `format: sklearn`, or what made it; an image needs `backend: deployment`",
+            "kserve": "add `format: sklearn`, or what made the model; an image of your own is "
+            "`backend: deployment`",
             "deployment": "add `probes: {liveness: /healthz, readiness: /readyz}`",
         }[backend]
         message = f"`serving.{needed}` is missing, and `backend: {backend}` needs it"
         yield model.problem("E302", message, ("serving",), hint=hint, key=True)
+
+
+def _timeouts(model: Document) -> Iterator[Problem]:
+    """Nothing would read the timeout of a Deployment; the environment's default is no mistake."""
+    if model.data["serving"].get("backend") != "deployment":
+        return
+    blocks = (("environments", name, "serving") for name in model.data["environments"])
+    for block in (("serving",), *blocks):
+        pointer = (*block, "timeout")
+        if model.has(pointer):
+            message = "a plain Deployment has no `timeout`: your image alone decides"
+            yield model.problem("E303", message, pointer, hint="remove it", key=True)
 
 
 def _artifacts(model: Document) -> Iterator[Problem]:
@@ -61,16 +75,19 @@ def _artifacts(model: Document) -> Iterator[Problem]:
             yield from _storage(model, version, artifact, serving.get("args", []))
 
 
+_ADD_IMAGE = "add `image: <repository>@sha256:<digest>`"
+
+
 def _image(model: Document, version: str, artifact: Json) -> Iterator[Problem]:
     pointer = ("versions", version)
     if "uri" in artifact:
         message = "a Deployment fetches no model: `uri` is for `backend: kserve`"
-        yield model.problem("E303", message, (*pointer, "uri"), hint="use `image`", key=True)
-    if "image" not in artifact:
+        hint = "remove it" if "image" in artifact else _ADD_IMAGE.replace("add", "write")
+        yield model.problem("E303", message, (*pointer, "uri"), hint=hint, key=True)
+    elif "image" not in artifact:
         message = f"version {version} has no `image`"
-        hint = "add `image: <repository>@sha256:<digest>`"
-        yield model.problem("E302", message, pointer, hint=hint, key=True)
-    elif is_moving(artifact["image"]):
+        yield model.problem("E302", message, pointer, hint=_ADD_IMAGE, key=True)
+    if is_moving(artifact.get("image", "@")):
         message = f"{artifact['image']} can be another image tomorrow: no rollback would find it"
         hint = "pin it by digest (`@sha256:...`) or by a tag that never moves, such as the commit"
         yield model.problem("E303", message, (*pointer, "image"), hint=hint)
@@ -88,7 +105,8 @@ def _storage(model: Document, version: str, artifact: Json, args: list[str]) -> 
     pointer = ("versions", version)
     if "image" in artifact:
         message = "KServe brings the runtime's image: `image` is for `backend: deployment`"
-        yield model.problem("E303", message, (*pointer, "image"), hint="use `uri`", key=True)
+        hint = "remove it" if "uri" in artifact else "write `uri`, or serve it with that backend"
+        yield model.problem("E303", message, (*pointer, "image"), hint=hint, key=True)
     elif "uri" not in artifact and not is_self_loading([*args, *artifact.get("args", [])]):
         message = f"version {version} does not say where the model is"
         hint = "add `uri`, or for huggingface `args: [--model_id=<organisation>/<model>]`"
@@ -187,13 +205,16 @@ def _gpu(environment: Environment, merged: Settings) -> Iterator[Problem]:
     elif name not in environment.flavors:
         message = f"environment {environment.name} has no flavor `{name}`"
         block = f"`environments.{environment.name}.serving.gpu`"
-        hint = f"{suggestion(name, usable)} {block} can name another, or `count: 0` for CPU"
+        hint = f"{_flavors(name, usable)} ({block} may name another; `count: 0` there means CPU)"
         yield merged.problem("E301", message, ("serving", "gpu", "flavor"), hint)
     elif name not in usable:
         message = f"flavor `{name}` of environment {environment.name} has no accelerators"
-        yield merged.problem(
-            "E303", message, ("serving", "gpu", "flavor"), suggestion(name, usable)
-        )
+        pointer = ("serving", "gpu", "flavor")
+        yield merged.problem("E303", message, pointer, _flavors(name, usable))
+
+
+def _flavors(name: str, usable: list[str]) -> str:
+    return suggestion(name, usable) if usable else "the environment has no accelerators at all"
 
 
 def _limits(merged: Settings) -> Iterator[Problem]:

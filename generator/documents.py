@@ -10,7 +10,7 @@ from generator.problems import Problem, Severity, Where
 from generator.yamlio import Pointer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """One YAML document as it was read.
 

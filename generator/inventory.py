@@ -54,7 +54,7 @@ def _versions(document: Document) -> Iterator[Problem]:
         found = document.data["platform"].get(system, {}).get("version")
         if found is not None and minor(found) < oldest:
             message = f"{system} {found} is older than what gen renders for"
-            hint = f"{oldest[0]}.{oldest[1]} is the oldest"
+            hint = f'upgrade it; "{oldest[0]}.{oldest[1]}" is the oldest'
             yield document.problem("E305", message, ("platform", system, "version"), hint=hint)
 
 
@@ -88,27 +88,36 @@ def _limits(document: Document) -> Iterator[Problem]:
     flavors = document.data.get("flavors", {})
     for queue, spec in document.data.get("queues", {}).items():
         for flavor, quota in spec["quota"].items():
-            yield from _quota_limits(document, ("queues", queue, "quota", flavor), spec, quota)
-            for key in ("gpu", "lend", "borrow"):
-                if key in quota and "resource" not in flavors.get(flavor, {"resource": ""}):
-                    message = f"flavor `{flavor}` has no accelerators, so there are none to grant"
-                    hint = f"give the flavor a `resource`, or remove `{key}`"
-                    pointer = ("queues", queue, "quota", flavor, key)
-                    yield document.problem("E303", message, pointer, hint=hint, key=True)
+            pointer = ("queues", queue, "quota", flavor)
+            if "resource" in flavors.get(flavor, {"resource": ""}):
+                yield from _quota_limits(document, pointer, spec, quota)
+            else:
+                yield from _nothing_to_grant(document, pointer, quota)
+
+
+def _nothing_to_grant(
+    document: Document, pointer: tuple[str, ...], quota: Json
+) -> Iterator[Problem]:
+    for key in ("gpu", "lend", "borrow"):
+        if key in quota:
+            message = f"flavor `{pointer[-1]}` has no accelerators, so there are none to grant"
+            hint = f"give the flavor a `resource`, or remove `{key}`"
+            yield document.problem("E303", message, (*pointer, key), hint=hint, key=True)
 
 
 def _quota_limits(
     document: Document, pointer: tuple[str, ...], queue: Json, quota: Json
 ) -> Iterator[Problem]:
     """Say what Kueue's webhook would (kueue@pkg/webhooks/clusterqueue_webhook.go)."""
+    owned, lent = quota.get("gpu", 0), quota.get("lend", 0)
     for key in ("lend", "borrow"):
         if key in quota and "cohort" not in queue:
             message = f"`{key}` is between the queues of a cohort, and this queue has none"
             hint = f"add `cohort` to the queue, or remove `{key}`"
             yield document.problem("E302", message, (*pointer, key), hint=hint, key=True)
-    if quota.get("lend", 0) > quota.get("gpu", 0):
-        message = f"the queue lends {quota['lend']} and owns {quota.get('gpu', 0)}"
-        hint = f"at most {quota.get('gpu', 0)}"
+    if "cohort" in queue and lent > owned:
+        message = f"the queue lends {lent} and owns {owned}"
+        hint = f"lend at most {owned}, or raise `gpu`"
         yield document.problem("E303", message, (*pointer, "lend"), hint=hint)
 
 

@@ -53,7 +53,7 @@ def _files(root: Path, kind: str) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if _is_document(path))
     except (FileNotFoundError, NotADirectoryError):
-        hint = f"a {kind} is a file {FOLDERS[kind]}/<name>.yaml; --root says where they are"
+        hint = f"write {FOLDERS[kind]}/<name>.yaml, or name the repository with `--root DIR`"
         raise one(
             "E105", f"there is no folder {FOLDERS[kind]}/", Where(FOLDERS[kind]), hint
         ) from None
@@ -65,7 +65,7 @@ def _files(root: Path, kind: str) -> list[Path]:
 def _is_document(path: Path) -> bool:
     if path.name.startswith("."):
         return False
-    return path.suffix in (".yaml", ".yml") or path.is_dir()
+    return path.suffix.lower() in (".yaml", ".yml") or path.is_dir()
 
 
 def document(root: Path, kind: str, path: Path) -> Document:
@@ -89,24 +89,35 @@ def document(root: Path, kind: str, path: Path) -> Document:
 
 def _refuse_strangers(root: Path, path: Path, name: str) -> None:
     """Refuse what looks like a document and is none: folders, `.yml`, links out of the tree."""
-    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+    if path.is_symlink() and _leads_out(path, root):
         message = "this link leads out of the repository, so other machines cannot read it"
         raise one("E102", message, Where(name), "put the file itself here")
     if path.is_dir():
         raise one("E106", "a folder is not read here", Where(name), "move its files one level up")
-    if path.suffix == ".yml":
+    if path.exists() and not path.is_file():
+        raise one("E106", "this is not a file", Where(name), "put a file here")
+    if path.suffix != ".yaml":
         raise one(
             "E106", "only `.yaml` files are read", Where(name), f"rename it to {path.stem}.yaml"
         )
+
+
+def _leads_out(link: Path, root: Path) -> bool:
+    try:
+        return not link.resolve().is_relative_to(root.resolve())
+    except RuntimeError:
+        return False  # it leads to itself: reading it says so
 
 
 def _text(path: Path, name: str) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        before = error.object[: error.start].decode("utf-8")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         message = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
         raise one("E102", message, Where(name, line, column), "save the file as UTF-8") from None
     except OSError as error:
-        raise one("E101", f"this file cannot be read: {error.strerror}", Where(name)) from None
+        hint = f"it is a link to {path.readlink()}" if path.is_symlink() else ""
+        message = f"this file cannot be read: {error.strerror}"
+        raise one("E101", message, Where(name), hint) from None

@@ -208,4 +208,4 @@ def _count(outcome: Outcome, done: Done) -> None:
     for change in done.changes:
         outcome.changes.add(change)
     if not done.is_new:
-        outcome.changes.counts["identical"] += proof.layout.count("\n") + 1
+        outcome.changes.counts["identical"] += proof.files

@@ -84,7 +84,7 @@ def overlay(release: Release, digest: str) -> list[PlannedFile]:
         _shared(folder, release)
         return folder.closed(_OVERLAY, namespace=namespace, below=base_path(release.model))
     files: list[PlannedFile] = []
-    for variant in release.variants:
+    for variant in release.in_order:
         version = _Folder(f"{path}/{variant.artifact.version}", folder.producer, folder.context)
         _workload(version, release, variant)
         suffix = f"-{variant.artifact.version}"

@@ -179,7 +179,8 @@ class Variant:
     """One workload of a release.
 
     `name` is the workload's own, `traffic` its percentage of the requests. `workload` is the
-    Deployment that runs it once KServe has derived its own name.
+    Deployment that runs it once KServe has derived its own name. `order` is the version's place in
+    the spec, which only ever grows.
     """
 
     name: str
@@ -189,7 +190,7 @@ class Variant:
     scaling: Scaling
     workload: str
     service: str
-    scaled_object: str
+    order: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +263,11 @@ class Release:
     def stable(self) -> Variant:
         """The variant that the spec calls `version`."""
         return self.variants[0]
+
+    @property
+    def in_order(self) -> list[Variant]:
+        """The variants in the order of their versions, which a promotion does not change."""
+        return sorted(self.variants, key=lambda variant: variant.order)
 
     @property
     def pointer(self) -> Pointer:

@@ -284,6 +284,28 @@ class _Loader(jinja2.FileSystemLoader):
         return any(path.is_relative_to(Path(folder).resolve()) for folder in self.searchpath)
 
 
+def strangers(root: Path) -> list[Problem]:
+    """Find own templates that replace nothing, which nobody would ever notice otherwise.
+
+    A name that starts with `_` is for templates to include.
+    """
+    built_in = _names(BUILT_IN)
+    return [
+        Problem(
+            "E504",
+            "no built-in template has this path, so this one replaces nothing",
+            Where(f"{OWN}/{name}"),
+            f"{schema.suggestion(name, built_in)} A part for other templates starts with `_`",
+        )
+        for name in _names(root / OWN)
+        if name not in built_in and not name.rpartition("/")[2].startswith("_")
+    ]
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.j2"))
+
+
 _NO_FIELD = re.compile(r"'generator\.records\.(\w+) object' has no attribute '(\w+)'")
 _NO_NAME = re.compile(r"'(\w+)' is undefined")
 

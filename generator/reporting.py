@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -33,20 +34,41 @@ def problems_text(problems: Sequence[Problem], lines: Lines, style: Style = plai
 
 def _problem_text(problem: Problem, line: str, style: Style) -> str:
     severity = str(problem.severity)
-    head = f"{problem.where}: {style(f'{severity} {problem.code}', severity)}: {problem.message}"
+    where, message = visible(str(problem.where)), visible(problem.message)
+    head = f"{where}: {style(f'{severity} {problem.code}', severity)}: {message}"
     parts = [head, *_excerpt(problem.where, line, style)]
     if problem.hint:
-        parts.append(f"    {style('hint:', 'hint')} {problem.hint}")
+        parts.append(f"    {style('hint:', 'hint')} {visible(problem.hint)}")
     return "\n".join(parts)
+
+
+def visible(text: str) -> str:
+    """Write what a terminal would not show, or would obey, as the escape of a string."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+_BEFORE, _SHOWN = 70, 110
+"""Characters of a long line that are shown before the place, and altogether."""
 
 
 def _excerpt(where: Where, line: str, style: Style) -> Iterator[str]:
     if not where.line or not line:
         return
-    number = f"{where.line:>5}"
-    before = "".join(c if c == "\t" else " " for c in line[: where.column - 1])
-    yield style(f"{number} | {line.rstrip()}", "faint")
-    yield style(f"{'':>5} | {before}", "faint") + style("^", "error")
+    line = line.rstrip()
+    before, after = (visible(part) for part in (line[: where.column - 1], line[where.column - 1 :]))
+    if len(before) > _BEFORE:
+        before = f"...{before[3 - _BEFORE :]}"
+    if len(before) + len(after) > _SHOWN:
+        after = f"{after[: _SHOWN - len(before) - 3]}..."
+    yield style(f"{where.line:>5} | {before}{after}", "faint")
+    yield style(f"{'':>5} | {' ' * _columns_of(before)}", "faint") + style("^", "error")
+
+
+def _columns_of(text: str) -> int:
+    """Count the columns of a terminal that a text takes: wide characters take two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def counts(problems: Iterable[Problem]) -> str:
@@ -77,7 +99,7 @@ def problems_json(problems: Iterable[Problem]) -> str:
 
 def problems_github(problems: Iterable[Problem]) -> str:
     """Write problems as workflow commands, which GitHub shows on the line of the pull request."""
-    return "\n".join(_github(problem) for problem in problems)
+    return "\n".join(map(_github, problems)) or "::debug::no problems"
 
 
 def _github(problem: Problem) -> str:

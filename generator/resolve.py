@@ -208,7 +208,7 @@ def _variant(
         scaling=autoscaling.scaling(merged, workload, environment, knative=strategy == "knative"),
         workload=workload,
         service=workload,
-        scaled_object=name,
+        order=list(model.data["versions"]).index(version),
     )
 
 

@@ -7,6 +7,7 @@ that a value came from is the last one that has it, and that is only looked up w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from generator.documents import Document
@@ -37,7 +38,7 @@ class Settings:
         """Return a setting, or None where no layer has it."""
         node: Any = self.data
         for step in pointer:
-            if not isinstance(node, dict):
+            if node.__class__ is not dict:
                 return None
             node = node.get(step)
         return node
@@ -67,17 +68,19 @@ class Settings:
 
 def of(model: Document, environment: Environment) -> Settings:
     """Merge what `gen`, the environment, the model and its block for the environment say."""
-    layers = (
-        Layer(None, (), _BUILT_IN),
-        *((Layer(None, (), _KNATIVE),) if is_knative(model, environment) else ()),
-        Layer(environment.document, ("defaults",), environment.document.data.get("defaults", {})),
-        Layer(model, (), {key: model.data[key] for key in MERGED if key in model.data}),
-        _live_layer(model, environment.name),
-    )
-    data: Json = {}
-    for layer in layers:
-        data = merge(data, layer.data)
-    return Settings(layers, data)
+    shared = _shared(environment.document, knative=is_knative(model, environment))
+    own = Layer(model, (), {key: model.data[key] for key in MERGED if key in model.data})
+    return shared.over(own).over(_live_layer(model, environment.name))
+
+
+@lru_cache(256)
+def _shared(environment: Document, *, knative: bool) -> Settings:
+    """Merge what `gen` and the environment say, which is the same for every model."""
+    settings = Settings((Layer(None, (), _BUILT_IN),), _BUILT_IN)
+    if knative:
+        settings = settings.over(Layer(None, (), _KNATIVE))
+    defaults = environment.data.get("defaults", {})
+    return settings.over(Layer(environment, ("defaults",), defaults))
 
 
 def of_canary(model: Document, environment: str, merged: Settings) -> Settings:

@@ -42,7 +42,12 @@ class Proof:
 
     def paths(self, name: str) -> list[str]:
         """List the subject's files."""
-        return self.layout.replace(_NAME, name).split("\n")
+        return self.layout.replace(_NAME, name).splitlines()
+
+    @property
+    def files(self) -> int:
+        """How many files the subject has."""
+        return len(self.layout.splitlines())
 
 
 @dataclass(slots=True)
@@ -219,7 +224,7 @@ class Memory:
             releases=sum(proof.releases for proof in found),
             objects=sum(proof.objects for proof in found),
             warnings=sum(proof.warnings for proof in found),
-            files=sum(proof.layout.count("\n") + 1 for proof in found),
+            files=sum(proof.files for proof in found),
         )
 
 

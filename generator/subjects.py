@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from generator import check, fleet, load, plan, resolve, rules, validate
+from generator import check, fleet, load, plan, render, resolve, rules, validate
 from generator.check import Judge
 from generator.documents import Document
 from generator.problems import GenError, Problem
@@ -101,7 +101,7 @@ class Repository:
         self._root = root
         self.selection = selection
         workspace = load.workspace(root, models=selection.models)
-        self.problems = list(workspace.problems)
+        self.problems = [*workspace.problems, *render.strangers(root)]
         self.environments = self._resolved(workspace)
         self.subjects = list(self._subjects(workspace))
         self._engine = Engine(root, paranoid=paranoid)

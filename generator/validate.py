@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from generator import schema
 from generator.documents import Document
 from generator.problems import Problem
 from generator.schema import Violation
+from generator.schema import dotted as dotted
+from generator.yamlio import Pointer
 
 _CODES = {
     "additionalProperties": "E201",
@@ -26,14 +29,28 @@ def problems(document: Document) -> list[Problem]:
 
 def _problems(document: Document) -> Iterator[Problem]:
     validator = schema.document_validator(document.kind)
+    misnamed = list(_misnamed(document))
+    yield from misnamed
     if not validator.accepts(document.data):
         for violation in validator.violations(document.data):
-            yield _problem(document, violation)
-    name = document.data.get("name")
-    if isinstance(name, str) and name != document.name:
-        message = f"the name is `{name}` and the file is {document.name}.yaml"
-        hint = f"write `name: {document.name}`, or rename the file"
-        yield document.problem("E205", message, ("name",), hint=hint)
+            if not (misnamed and violation.pointer == ("name",)):
+                yield _problem(document, violation)
+
+
+def _misnamed(document: Document) -> Iterator[Problem]:
+    """Compare the name with the file's. A name that neither may have is left to the schema."""
+    name, names = document.data.get("name"), _described(document, ("name",))
+    if not isinstance(name, str) or name == document.name:
+        return
+    if schema.fits(document.name, names):
+        other = ", or rename the file" if schema.fits(name, names) else ""
+        hint = f"write `name: {document.name}`{other}"
+    elif schema.fits(name, names):
+        hint = f"rename the file to {name}.yaml"
+    else:
+        return
+    message = f"the name is {schema.shorten(name)} and the file is {document.name}.yaml"
+    yield document.problem("E205", message, ("name",), hint=hint)
 
 
 def _problem(document: Document, violation: Violation) -> Problem:
@@ -43,18 +60,15 @@ def _problem(document: Document, violation: Violation) -> Problem:
 
 
 def _in_words(document: Document, violation: Violation) -> tuple[str, str]:
-    path = dotted(violation.pointer)
-    prefix = f"`{path}`: " if path and not violation.at_key else ""
+    pointer = violation.pointer
+    path = dotted(pointer[:-1] if violation.at_key else pointer)
+    prefix = f"`{path}`: " if path else ""
     if violation.wants_text:
-        written = document.written(violation.pointer)
-        return (
-            f"{prefix}this must be a text, and {written} without quotes is not",
-            f'write "{written}"',
-        )
+        written = document.written(pointer)
+        message = f"{prefix}this must be a text, and {written} without quotes is not"
+        return message, schema.in_quotes(written, _described(document, pointer))
     return prefix + violation.message, violation.hint
 
 
-def dotted(pointer: tuple[str | int, ...]) -> str:
-    """Write a pointer as people do: `versions.v3.args[0]`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in pointer)
-    return "".join(steps).removeprefix(".")
+def _described(document: Document, pointer: Pointer) -> dict[str, Any]:
+    return schema.described(schema.document_schema(document.kind), pointer)

@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,9 @@ OWNED = ("rendered", "argocd")
 STAGING = "rendered/.staging"
 _HEADER = HEADER.encode()
 _CHUNK = 1 << 16
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+"""Through no link, and without waiting for somebody to write to a pipe."""
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 @contextmanager
@@ -171,7 +174,7 @@ class Tree:
 
     def _read(self, path: str) -> bytes | None:
         try:
-            descriptor = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_NOFOLLOW)
+            descriptor = os.open(f"{self._root}/{path}", _READ)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -187,14 +190,17 @@ class Tree:
 
     def _stage(self, folder: str, name: str, content: bytes) -> None:
         target = f"{self._staging}/{folder}"
-        if folder not in self._staged:
-            os.makedirs(target, exist_ok=True)
-            self._staged.add(folder)
-        descriptor = os.open(f"{target}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            _write_all(descriptor, content)
-        finally:
-            os.close(descriptor)
+            if folder not in self._staged:
+                os.makedirs(target, exist_ok=True)
+                self._staged.add(folder)
+            descriptor = os.open(f"{target}/{name}", _NEW, 0o666)
+            try:
+                _write_all(descriptor, content)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise self._unwritable(error, f"{folder}/{name}") from None
 
     def prune(self, owns: Callable[[str], bool]) -> Iterator[Change]:
         """Find gen's files that nobody put or kept, among the paths that `owns` accepts."""
@@ -227,6 +233,9 @@ class Tree:
                 yield from self._below(path)
 
     def _below(self, path: str) -> Iterator[str]:
+        """Walk over the files below a folder; what a link leads to is somebody else's."""
+        if os.path.islink(f"{self._root}/{path}"):
+            return
         for folder, _, names in os.walk(f"{self._root}/{path}"):
             relative = folder[len(self._root) + 1 :]
             yield from (f"{relative}/{name}" for name in names if name.endswith(".yaml"))
@@ -245,10 +254,12 @@ class Tree:
                 os.unlink(f"{self._root}/{path}")
                 self._remove_empty(os.path.dirname(path))
         except OSError as error:
-            message = f"this cannot be written: {error.strerror}"
-            place = str(error.filename2 or error.filename)
-            raise one("E701", message, Where(place)) from None
+            raise self._unwritable(error, OWNED[0]) from None
         self.discard()
+
+    def _unwritable(self, error: OSError, path: str) -> GenError:
+        place = str(error.filename2 or error.filename or path).removeprefix(f"{self._root}/")
+        return one("E701", f"this cannot be written: {error.strerror}", Where(place))
 
     def _remove_empty(self, folder: str) -> None:
         while folder not in OWNED:
@@ -263,9 +274,12 @@ class Tree:
         if os.path.islink(f"{self._root}/{OWNED[0]}"):
             message = "this folder is a link, and gen writes through none"
             raise one("E703", message, Where(OWNED[0]), "make it a folder")
-        if os.path.islink(self._staging):
+        if os.path.islink(self._staging) or os.path.isfile(self._staging):
             os.unlink(self._staging)
         shutil.rmtree(self._staging, ignore_errors=True)
+        if self._staged:
+            with suppress(OSError):  # it holds something else, as nearly always
+                os.rmdir(f"{self._root}/{OWNED[0]}")
 
 
 def _own_root(path: str) -> str:

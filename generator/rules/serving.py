@@ -26,14 +26,30 @@ def _queue_without_flavor(release: Release) -> Iterator[Problem]:
     queue = release.environment.queues.get(release.queue)
     if queue is None or release.placement is None:
         return
-    granted = [flavor["name"] for flavor in queue.flavors]
+    flavors = release.environment.flavors
+    granted = [f["name"] for f in queue.flavors if flavors[f["name"]].resource]
     if release.placement.flavor not in granted:
         message = (
             f"queue `{release.queue}` of {release.environment.name} has no quota of flavor "
             f"`{release.placement.flavor}`, so the Pods would wait for ever"
         )
-        hint = f"use a flavor of the queue ({', '.join(granted)}), another queue, or add the quota"
+        usable = f"a flavor of the queue ({', '.join(granted)}), " if granted else ""
+        hint = f"use {usable}another queue, or add the quota"
         yield _at(release, message, ("serving", "gpu", "flavor"), hint)
+
+
+def _larger_than_a_node(release: Release) -> Iterator[Problem]:
+    placement = release.placement
+    if placement is None:
+        return
+    flavor = release.environment.flavors[placement.flavor]
+    if flavor.gpus_per_node and placement.count > flavor.gpus_per_node:
+        message = (
+            f"a replica asks for {placement.count} x {placement.resource}, and a node of flavor "
+            f"`{flavor.name}` has {flavor.gpus_per_node}: no node could ever run it"
+        )
+        hint = f"at most `count: {flavor.gpus_per_node}`, or a flavor with larger nodes"
+        yield _at(release, message, ("serving", "gpu", "count"), hint)
 
 
 def _unpinned(release: Release) -> Iterator[Problem]:
@@ -44,12 +60,14 @@ def _unpinned(release: Release) -> Iterator[Problem]:
         if reason:
             message = f"{reason}, and {release.environment.name} takes pinned artifacts only"
             pointer = ("versions", variant.artifact.version)
-            hint = "pin it: an image by tag or digest, a Hugging Face model by revision"
+            hint = "pin it: an image by digest, a Hugging Face model by revision"
             yield release.document.problem("", message, pointer, hint=hint, key=True)
 
 
 def _why_unpinned(variant: Variant) -> str:
-    uri, args = variant.artifact.uri, variant.artifact.args
+    uri, args, image = variant.artifact.uri, variant.artifact.args, variant.artifact.image
+    if image and "@sha256:" not in image:
+        return f"{image} has no digest"
     if uri.startswith("hf://") and ":" not in uri.removeprefix("hf://"):
         return f"{uri} names no revision"
     by_id = any(arg.startswith(("--model_id=", "--model-id=")) for arg in args)
@@ -87,6 +105,13 @@ RULES = (
         "A Knative canary takes all traffic on a cluster that never served the stable version.",
         "kserve/kserve#2649",
         _fresh_cluster,
+    ),
+    Rule(
+        "G001",
+        Severity.ERROR,
+        "A replica asks for more accelerators than one node of the flavor has.",
+        "kubernetes/website@content/en/docs/tasks/manage-gpus/scheduling-gpus.md",
+        _larger_than_a_node,
     ),
     Rule(
         "Q001",
