@@ -65,9 +65,7 @@ def folder(files: kustomize.Files, path: str, judge: Judge) -> tuple[list[Json],
     problems = [
         problem
         for file in files.values()
-        if file.path.startswith(f"{path}/")
-        and file.data.get("kind") == "Kustomization"
-        and not judge.accepts(file.data)
+        if file.path.endswith("/kustomization.yaml") and not judge.accepts(file.data)
         for problem in judge.problems(file.data, _template(file), file.path)
     ]
     try:

@@ -82,6 +82,10 @@ CODES: Mapping[str, str] = MappingProxyType(
             "What the template gives is not one Kubernetes object with a value in every slot: "
             "correct the template, whose line is named where that is possible."
         ),
+        "E504": (
+            "An own template has a path that no built-in one has, so nothing would ever use it: "
+            "correct the path, or start the name with `_` if other templates include it."
+        ),
         "E601": (
             "`kustomize build` would not make what is meant of this folder, or gen cannot say "
             "exactly what it would make: change the template so that the base and the overlay "

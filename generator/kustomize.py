@@ -190,7 +190,7 @@ def _resources(files: Files, folder: str, kustomization: RenderedFile) -> Iterat
     for entry in kustomization.data.get("resources", ()):
         path = normpath(f"{folder}/{entry}")
         if path in files:
-            item = _exact(files[path]).data
+            item = _copy(_exact(files[path]).data)
             yield item, frozenset((_id(item),))
         elif f"{path}/kustomization.yaml" in files:
             yield from _built(files, path)
@@ -226,22 +226,18 @@ def _apply(objects: list[_Built], patch: RenderedFile) -> None:
     if len(found) != 1:
         how_many = "more than one" if found else "no"
         raise _refused(patch, f"{how_many} {patch.data.get('kind')} `{_name(patch.data)}` to patch")
-    target, ids = objects[found[0]]
-    merged = _merged(target, patch.data, patch, (), by_name=_merges_containers(target))
-    if _is_renamed(target, merged):
+    target = objects[found[0]][0]
+    before = _called(target)
+    _merge(target, patch.data, patch, (), by_name=_merges_containers(target))
+    if _called(target) != before:
         hint = "a kustomization's `namespace` and `nameSuffix` do that"
         raise _refused(patch, "a patch cannot change what its target is called", hint)
-    objects[found[0]] = merged, ids
 
 
-def _is_renamed(before: Json, after: Json) -> bool:
-    old, new = before.get("metadata") or {}, after.get("metadata") or {}
-    return (
-        old.get("name") != new.get("name")
-        or old.get("namespace") != new.get("namespace")
-        or before.get("kind") != after.get("kind")
-        or before.get("apiVersion") != after.get("apiVersion")
-    )
+def _called(item: Json) -> tuple[Any, ...]:
+    metadata = item.get("metadata") or {}
+    own = metadata.get("name"), metadata.get("namespace")
+    return (*own, item.get("kind"), item.get("apiVersion"))
 
 
 def _refuse_doubles(built: list[_Built], kustomization: RenderedFile) -> None:
@@ -270,27 +266,32 @@ def _name(item: Json) -> Any:
     return (item.get("metadata") or {}).get("name")
 
 
-def _merged(
-    under: Json, over: Json, patch: RenderedFile, path: tuple[str, ...], *, by_name: bool
-) -> Json:
-    """Merge a patch into a map; null removes a key."""
-    result = dict(under)
+def _merge(
+    target: Json, over: Json, patch: RenderedFile, path: tuple[str, ...], *, by_name: bool
+) -> None:
+    """Merge a patch into a map in place; null removes a key."""
     for key, value in over.items():
-        below = result.get(key)
+        below = target.get(key)
         if value is None:
-            result.pop(key, None)
+            target.pop(key, None)
         elif (
             below is not None and value.__class__ is not below.__class__ and not _fits(value, below)
         ):
             shapes = f"a {_shape(below)} in the base and a {_shape(value)} in this patch"
             raise _refused(patch, f"`{'.'.join((*path, key))}` is {shapes}")
         elif value.__class__ is dict:
-            result[key] = _merged(below or {}, value, patch, (*path, key), by_name=by_name)
+            if below is None:
+                below = target[key] = {}
+            _merge(below, value, patch, (*path, key), by_name=by_name)
         elif isinstance(value, list | tuple):
-            result[key] = _merged_list(below, value, patch, (*path, key), by_name=by_name)
+            target[key] = _merged_list(below, value, patch, (*path, key), by_name=by_name)
         else:
-            result[key] = value
-    return result
+            target[key] = value
+
+
+def _copy(item: Json) -> Json:
+    """Copy the maps of an object that patches may change; lists are only ever replaced."""
+    return {key: _copy(value) if value.__class__ is dict else value for key, value in item.items()}
 
 
 def _fits(over: Any, under: Any) -> bool:
@@ -334,10 +335,11 @@ def _merged_list(
         raise _refused(
             patch, f"`{where}` has no item named {', '.join(sorted(strangers))} to patch"
         )
-    merged = [
-        _merged(below[name], item, patch, (*path, name), by_name=by_name)
-        for name, item in patches.items()
-    ]
+    merged = []
+    for name, item in patches.items():
+        container = _copy(below[name])
+        _merge(container, item, patch, (*path, name), by_name=by_name)
+        merged.append(container)
     return [*merged, *(item for name, item in below.items() if name not in patches)]
 
 

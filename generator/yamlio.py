@@ -114,7 +114,7 @@ def compose(text: str) -> Node | None:
 
 def _refuse_excess(text: str) -> None:
     """Refuse what libyaml takes minutes for, or recurses on until its stack is gone."""
-    found = _TAG_DIRECTIVE.search(text)
+    found = _TAG_DIRECTIVE.search(text) if "%TAG" in text else None
     if found:
         raise YamlError([_at(text, found.start(1), "tags are not allowed", "remove it")])
     if sum(map(text.count, _NESTING)) < _HARMLESS:
@@ -238,7 +238,7 @@ class _Builder:
             return self._scalar(node)
         if len(self.open) >= DEPTH_LIMIT:
             raise YamlError([_issue(node, _TOO_DEEP)])
-        if any(node is outer for outer in self.open):
+        if node in self.open:  # nodes are equal only if they are the same
             raise YamlError([_issue(node, "an alias that contains itself", "write the value out")])
         self.open.append(node)
         value = self._mapping(node) if node.__class__ is MappingNode else self._sequence(node)
@@ -282,7 +282,7 @@ class _Builder:
             line = seen[key.value].start_mark.line + 1
             hint = f"keep one of them; the first is on line {line}"
             self._add(key, f"duplicate key `{key.value}`", hint)
-        elif RESERVED.search(key.value):
+        elif not key.value.isascii() and RESERVED.search(key.value):
             self._add(key, "a private-use character (U+E000 to U+F8FF)", "remove it")
         else:
             return True
