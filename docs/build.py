@@ -10,10 +10,13 @@ the command line.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     import click
 
 ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = ROOT / "docs" / "reference"
 
 Node = dict[str, Any]
 """A piece of a JSON Schema."""
@@ -479,19 +481,37 @@ def _option(param: Any) -> tuple[str, str]:
     return _code(f"{names} {value}".strip()), text
 
 
+HELP = "generator/help"
+"""Help as text, shown without importing what parses the command line."""
+
+
+def _help_texts() -> dict[str, Callable[[], str]]:
+    names = [name for name, _ in _commands("gen", cli.main)]
+    return {f"{HELP}/{name.replace(' ', '-')}.txt": partial(_help_text, name) for name in names}
+
+
+def _help_text(name: str) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        arguments = [*name.split()[1:], "--help"]
+        cli.main(arguments, prog_name="gen", terminal_width=80, standalone_mode=False)
+    return said.getvalue()
+
+
 PAGES: dict[str, Callable[[], str]] = {
-    "model.md": lambda: _document("model"),
-    "environment.md": lambda: _document("environment"),
-    "problems.md": _problems,
-    "templates.md": _templates,
-    "command-line.md": _command_line,
+    "docs/reference/model.md": lambda: _document("model"),
+    "docs/reference/environment.md": lambda: _document("environment"),
+    "docs/reference/problems.md": _problems,
+    "docs/reference/templates.md": _templates,
+    "docs/reference/command-line.md": _command_line,
+    **_help_texts(),
 }
 
 
 def stale() -> dict[str, str]:
     """Return the pages that are not current, by name, as they should be."""
     wanted = {name: make() for name, make in PAGES.items()}
-    return {name: text for name, text in wanted.items() if _read(REFERENCE / name) != text}
+    return {name: text for name, text in wanted.items() if _read(ROOT / name) != text}
 
 
 def _read(path: Path) -> str:
@@ -507,9 +527,9 @@ def main(arguments: list[str]) -> int:
     found = stale()
     for name, text in found.items():
         if not check:
-            REFERENCE.mkdir(parents=True, exist_ok=True)
-            (REFERENCE / name).write_text(text, "utf-8")
-        sys.stdout.write(f"{'stale' if check else 'wrote'} docs/reference/{name}\n")
+            (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / name).write_text(text, "utf-8")
+        sys.stdout.write(f"{'stale' if check else 'wrote'} {name}\n")
     return 1 if check and found else 0
 
 

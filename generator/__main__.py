@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+_NARROW = 80
+"""Columns below which the help is wrapped anew, by what parses the command line."""
 
 
 def main() -> None:
-    """Run the command line; the version is told before anything else is imported."""
-    if sys.argv[1:] == ["--version"]:
+    """Run the command line; version and help are told before anything else is imported."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
         from generator import __version__
 
         sys.stdout.write(f"gen {__version__}\n")
-        return
-    from generator import cli
+    elif not _told_help(arguments):
+        from generator import cli
 
-    cli.run()
+        cli.run()
+
+
+def _told_help(arguments: list[str]) -> bool:
+    """Print the help of a command if that is all that is asked for."""
+    if not arguments or arguments[-1] not in ("-h", "--help") or _columns() < _NARROW:
+        return False
+    name = "-".join(["gen", *arguments[:-1]])
+    try:
+        with open(f"{os.path.dirname(__file__)}/help/{name}.txt", encoding="utf-8") as text:
+            sys.stdout.write(text.read())
+    except OSError:
+        return False
+    return True
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size().columns
+    except OSError:
+        return _NARROW  # no terminal: a pipe or a file
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from generator import __version__
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from generator.completion import Command
     from generator.pipeline import Outcome
     from generator.problems import Problem, Where
     from generator.reporting import Style
@@ -367,6 +368,41 @@ def export(ctx: click.Context, directory: Path, root: Path) -> None:
     versions = pipeline.kubernetes_versions(root)
     count = write.export(directory, pipeline.exported_schemas(root, versions))
     click.echo(f"{count} schemas for Kubernetes {', '.join(versions)} in {directory}")
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell, to be read by its start-up file."""
+    from generator import completion as scripts
+
+    described = [_described(command) for command in main.commands.values()]
+    click.echo(scripts.SHELLS[shell](described), nl=False)
+
+
+def _described(command: click.Command) -> Command:
+    from generator.completion import Command, folders
+
+    arguments = [p for p in command.params if isinstance(p, click.Argument)]
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    chosen = [p.type.choices for p in arguments if isinstance(p.type, click.Choice)]
+    inner = list(command.commands) if isinstance(command, click.Group) else []
+    return Command(
+        name=command.name or "",
+        summary=command.get_short_help_str(80),
+        options=(*(name for option in options for name in option.opts), "--help"),
+        words=(*inner, *(str(word) for words in chosen for word in words)),
+        names=folders(*(argument.make_metavar(click.Context(command)) for argument in arguments)),
+        takes=tuple((name, _choices(o)) for o in options if not o.is_flag for name in o.opts),
+    )
+
+
+def _choices(option: click.Option) -> tuple[str, ...]:
+    from generator.completion import folders
+
+    if isinstance(option.type, click.Choice):
+        return tuple(str(choice) for choice in option.type.choices)
+    return folders(option.metavar)
 
 
 def _selection(

@@ -40,7 +40,16 @@ def _found(root: Path, kind: str, problems: list[Problem]) -> list[Path]:
         folder = FOLDERS[kind]
         hint = f"write {folder}/<name>.yaml; `gen schema {kind}` says what belongs in it"
         problems.append(Problem("E105", f"{folder}/ holds no {kind}", Where(folder), hint))
-    return files
+    unnamed = [path for path in files if not _is_text(path.name)]
+    for path in unnamed:
+        where = Where(path.relative_to(root).as_posix())
+        problems.append(Problem("E102", "the file's name is not UTF-8", where, "rename it"))
+    return [path for path in files if path not in unnamed]
+
+
+def _is_text(name: str) -> bool:
+    """Say whether a name was UTF-8 on the disk: the bytes of another one became surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def names(root: Path, kind: str) -> list[str]:
