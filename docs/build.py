@@ -464,7 +464,8 @@ def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Co
 
 
 def _command(name: str, command: click.Command) -> str:
-    with command.make_context(name, [], resilient_parsing=True) as context:
+    settings: dict[str, Any] = dict(cli.main.context_settings)
+    with command.make_context(name, [], resilient_parsing=True, **settings) as context:
         usage = " ".join([name, *command.collect_usage_pieces(context)])
     parts = [f"## {name}", f"```text\n{usage}\n```", _paragraphs(command.help)]
     rows = [_option(param) for param in command.params if param.param_type_name == "option"]
