@@ -1,0 +1,86 @@
+# `make help` lists the targets. Python 3.11 or newer, git and make are all that has to be there;
+# PYTHON=python3.13 chooses another Python than python3, ARGS="-k name" goes to pytest.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+TOOLS := .tools/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+SAY := @printf '%-9s %s\n'
+
+# An environment belongs to one folder and one Python. One that was moved or copied, or that has
+# lost its Python, would run other code than this: it is made anew.
+OWNER := $(CURDIR) $(shell $(PYTHON) -c \
+	'import sys; print(sys.base_prefix, *sys.version_info[:2])' 2>/dev/null)
+ifneq ($(shell test -x $(BIN)/python && cat $(VENV)/made 2>/dev/null),$(OWNER))
+.PHONY: $(VENV)/made
+endif
+
+.DEFAULT_GOAL := render
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+.PHONY: help render check test test-slow lint lint-rules lint-format lint-types tools clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+render: $(VENV)/installed ## install gen into .venv and render every model (the default)
+	@$(BIN)/gen render
+
+check: $(VENV)/installed ## say whether what is committed is what the specs say
+	@$(BIN)/gen render --check
+
+test: $(VENV)/tested tools ## run the tests, but the slow ones
+	$(SAY) pytest "all but the slow tests"
+	@$(BIN)/python -m pytest -m "not slow" -rfEs -n auto $(ARGS)
+
+test-slow: $(VENV)/tested tools ## run the slow tests
+	$(SAY) pytest "the slow tests"
+	@$(BIN)/python -m pytest -m slow -rfEs $(ARGS)
+
+lint: lint-rules lint-format lint-types ## check style and types
+
+lint-rules: $(VENV)/tested
+	$(SAY) ruff "rules"
+	@$(BIN)/ruff check --quiet
+
+lint-format: $(VENV)/tested
+	$(SAY) ruff "format"
+	@$(BIN)/ruff format --quiet --check
+
+lint-types: $(VENV)/tested
+	$(SAY) mypy "strict"
+	@$(BIN)/mypy
+
+tools: .tools/installed ## build kustomize and kubeconform into .tools/bin
+
+clean: ## remove all that make and the tests leave behind
+	@rm -rf $(VENV) .tools .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "gen needs Python 3.11 or newer, and $(PYTHON) is not: make PYTHON=python3.12" >&2; \
+	    exit 1; }
+	$(SAY) venv "$(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "$(OWNER)" > $@
+
+$(VENV)/installed: $(VENV)/made pyproject.toml
+	$(SAY) install "gen"
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+# What the tests need includes gen itself, so that one installation serves both.
+$(VENV)/tested: $(VENV)/made pyproject.toml
+	$(SAY) install "gen and what tests it"
+	@$(PIP_INSTALL) --editable '.[test]'
+	@touch $(VENV)/installed $@
+
+.tools/installed: scripts/install-tools | $(VENV)/made
+	@sh scripts/install-tools $(TOOLS) $(BIN)/python
+	@touch $@

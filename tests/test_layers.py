@@ -1,0 +1,270 @@
+"""The architecture as a test: who may import whom, and how large anything may grow."""
+
+from __future__ import annotations
+
+import ast
+import io
+import statistics
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "generator"
+
+LAYERS = (
+    {"__main__"},
+    {"cli"},
+    {"pipeline", "explain", "reporting", "completion"},
+    {"subjects", "state", "workers"},
+    {"load", "validate", "resolve", "plan", "render", "check", "fleet", "write"},
+    {"contradictions", "rules.serving"},
+    {"autoscaling", "inventory", "rules"},
+    {"settings", "kustomize", "prepared", "shortcut", "object_schemas", "schema"},
+    {"records"},
+    {"documents"},
+    {"yamlio", "scalars", "quantities", "runtimes", "naming", "codes"},
+    {"problems"},
+    {"__init__"},
+)
+"""Whoever stands higher may import whoever stands lower, and nobody imports a neighbour.
+
+From the top: the command; what it shows and runs; what a run is made of; the stages, which do not
+know each other; their helpers; what these share; what passes between stages; a file that a person
+wrote; knowledge without a state; what can be wrong.
+"""
+
+HOMES = {
+    "yaml": "yamlio",
+    "jinja2": "render",
+    "jsonschema_rs": "schema",
+    "click": "cli",
+    "rich": "cli",
+    "subprocess": "tools",
+    "fcntl": "write",
+    "pickle": "workers",
+}
+"""What has one home in the package; other modules ask there."""
+
+OUTSIDE = frozenset(
+    {"time", "datetime", "random", "secrets", "uuid", "socket", "ssl", "urllib", "http"}
+    | {"getpass", "locale", "platform", "tempfile", "importlib.metadata"}
+)
+"""What differs from run to run or machine to machine: the command line alone may ask."""
+
+_PRIVATE = frozenset(
+    {"os.environ", "os.environb", "os.getenv", "os.urandom", "os.getcwd", "os.getlogin"}
+    | {"Path.home", "Path.cwd", "os.path.expanduser", "os.path.abspath"}
+)
+
+READERS = {
+    "__main__",
+    "cli",
+    "load",
+    "object_schemas",
+    "render",
+    "schema",
+    "state",
+    "tools",
+    "write",
+}
+"""Who may touch files: inputs, templates and schemas are read, output is compared and written."""
+
+_TOUCHING = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "iterdir", "rglob"}
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module of the package, parsed."""
+
+    name: str
+    source: str
+    tree: ast.Module
+
+
+@cache
+def modules() -> dict[str, Module]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" and parts[:-1] else parts)
+        source = path.read_text("utf-8")
+        found[name] = Module(name, source, ast.parse(source))
+    return found
+
+
+def imports(module: Module) -> Iterator[str]:
+    """Name whatever a module imports anywhere, with what it takes from it."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module.name} imports by dots"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(module: Module) -> set[str]:
+    """Name the modules of the package that a module imports."""
+    found = set()
+    for name in imports(module):
+        own = name.removeprefix("generator.")
+        if own != name or name == "generator":
+            known = (own, own.rpartition(".")[0] or "__init__")
+            found.add(next(each for each in known if each in modules()))
+    return found
+
+
+def rank(name: str) -> int:
+    (found,) = (level for level, names in enumerate(LAYERS) if name in names)
+    return found
+
+
+every_module = pytest.mark.parametrize("name", modules())
+
+
+def test_every_module_has_its_layer() -> None:
+    listed = [name for names in LAYERS for name in names]
+    assert sorted(listed) == sorted(modules())
+
+
+@every_module
+def test_imports_go_strictly_downward(name: str) -> None:
+    wrong = {other for other in own_imports(modules()[name]) if rank(other) <= rank(name)}
+    assert not wrong, f"{name} imports {wrong}, which stand beside or above it"
+
+
+TWO_HOMES = pytest.mark.xfail(strict=True, reason="shortcut reads Jinja's syntax tree itself")
+
+
+@pytest.mark.parametrize(
+    "library",
+    [pytest.param(each, marks=TWO_HOMES if each == "jinja2" else ()) for each in HOMES],
+)
+def test_a_library_has_one_home(library: str) -> None:
+    users = {
+        name
+        for name, module in modules().items()
+        if any(each.partition(".")[0] == library for each in imports(module))
+    }
+    assert users <= {HOMES[library]}
+
+
+def test_no_library_is_used_that_has_no_home() -> None:
+    known = {*sys.stdlib_module_names, *HOMES, "generator"}
+    for name, module in modules().items():
+        strangers = {each.partition(".")[0] for each in imports(module)} - known
+        assert not strangers, f"{name} imports {strangers}"
+
+
+@every_module
+def test_nothing_below_the_command_line_depends_on_when_or_where_it_runs(name: str) -> None:
+    if name == "cli":
+        return
+    module = modules()[name]
+    taken = set(imports(module)) | {each.rpartition(".")[0] for each in imports(module)}
+    assert not taken & OUTSIDE
+    nodes = ast.walk(module.tree)
+    used = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    assert not (used | taken) & _PRIVATE
+
+
+@every_module
+def test_only_those_who_have_to_touch_files(name: str) -> None:
+    calls = [node for node in ast.walk(modules()[name].tree) if isinstance(node, ast.Call)]
+    touching = {_called(call) for call in calls} & _TOUCHING
+    assert not touching or name in READERS, f"{name} calls {touching}"
+
+
+def _called(call: ast.Call) -> str:
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+# How large anything is
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function and its code lines: signature and body without docstring, blanks and comments."""
+
+    place: str
+    node: ast.FunctionDef | ast.AsyncFunctionDef
+    lines: int
+
+
+def code_lines(source: str) -> set[int]:
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    found: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in silent:
+            found.update(range(token.start[0], token.end[0] + 1))
+    return found
+
+
+def span(node: Any) -> set[int]:
+    return set(range(node.lineno, node.end_lineno + 1))
+
+
+@cache
+def functions() -> tuple[Function, ...]:
+    found = []
+    for module in modules().values():
+        code = code_lines(module.source)
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                has_docstring = ast.get_docstring(node, clean=False) is not None
+                silent = span(node.body[0]) if has_docstring else set()
+                lines = len(span(node) & code - silent)
+                found.append(Function(f"{module.name}.{node.name}", node, lines))
+    return tuple(found)
+
+
+def test_functions_are_short() -> None:
+    lines = {function.place: function.lines for function in functions()}
+    assert {place: count for place, count in lines.items() if count > 40} == {}
+    assert sum(count <= 20 for count in lines.values()) >= 0.9 * len(lines)
+    assert statistics.median(lines.values()) <= 6
+
+
+_BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.match_case)
+
+
+def complexity(function: Function) -> int:
+    """Count the ways through a function, inner functions apart."""
+    count, nodes = 1, list(ast.iter_child_nodes(function.node))
+    while nodes:
+        node = nodes.pop()
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            count += isinstance(node, _BRANCHES)
+            nodes += ast.iter_child_nodes(node)
+    return count
+
+
+def test_functions_are_simple() -> None:
+    found = {function.place: complexity(function) for function in functions()}
+    assert {place: count for place, count in found.items() if count > 10} == {}
+
+
+def public(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """Walk over what a module offers: functions, classes, and these classes' methods."""
+    for node in ast.iter_child_nodes(tree):
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        if isinstance(node, kinds) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node)
+
+
+@every_module
+def test_whatever_is_public_says_what_it_is(name: str) -> None:
+    module = modules()[name]
+    silent = [node.name for node in public(module.tree) if not ast.get_docstring(node)]
+    assert ast.get_docstring(module.tree)
+    assert not silent

@@ -1,0 +1,151 @@
+"""Every key of every document, mistaken in every way: one problem, on the line of the mistake."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spec_edits
+from helpers import gen, problems_of, read_tree
+from spec_edits import Edit, Entry
+
+from generator import load, schema, validate
+from generator.problems import Problem
+
+ROOT = Path(__file__).resolve().parents[1]
+EVERYTHING = ROOT / "tests" / "cases" / "valid" / "everything"
+DOCUMENTS = sorted(
+    path
+    for root in (ROOT, EVERYTHING)
+    for folder in load.FOLDERS.values()
+    for path in (root / folder).glob("*.yaml")
+)
+KINDS = {folder: kind for kind, folder in load.FOLDERS.items()}
+
+MISTAKES = (
+    spec_edits.misspelt,
+    spec_edits.wrongly_typed,
+    spec_edits.doubled,
+    spec_edits.removed,
+)
+
+documents = pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda path: f"{path.parents[1].name}-{path.stem}"
+)
+
+
+def _edits(path: Path, mistake: Callable[[Entry], Iterator[Edit]]) -> list[Edit]:
+    kind = KINDS[path.parent.name]
+    return [e for entry in spec_edits.entries(kind, path.read_text()) for e in mistake(entry)]
+
+
+def _problems(path: Path, text: str, root: Path) -> list[Problem]:
+    """Load and validate one document that is not in any repository."""
+    kind, copy = KINDS[path.parent.name], root / path.parent.name / path.name
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_text(text)
+    found: list[Problem] = []
+
+    def read() -> None:
+        found.extend(validate.problems(load.document(root, kind, copy)))
+
+    return [*problems_of(read), *found]
+
+
+def _surprises(path: Path, edits: list[Edit], root: Path) -> list[str]:
+    """Describe the edits that are not told by exactly one problem, on their line."""
+    found = {edit: _problems(path, edit.text, root) for edit in edits}
+    return [
+        f"{edit.what}: line {edit.line} expected, {[str(p.where) + p.message for p in problems]}"
+        for edit, problems in found.items()
+        if [problem.where.line for problem in problems] != [edit.line]
+    ]
+
+
+@documents
+def test_documents_are_right_before_they_are_mistaken(path: Path, tmp_path: Path) -> None:
+    assert _problems(path, path.read_text(), tmp_path) == []
+
+
+@documents
+def test_misspelt_key_is_one_problem_that_names_the_right_one(path: Path, tmp_path: Path) -> None:
+    edits = _edits(path, spec_edits.misspelt)
+    assert _surprises(path, edits, tmp_path) == []
+    for edit in edits:
+        (problem,) = _problems(path, edit.text, tmp_path)
+        meant = edit.what.rpartition(".")[2].rpartition(" ")[2]
+        assert (problem.code, problem.hint) == ("E201", f"did you mean `{meant}`?")
+
+
+@documents
+def test_value_of_a_wrong_type_is_one_problem_on_its_line(path: Path, tmp_path: Path) -> None:
+    edits = _edits(path, spec_edits.wrongly_typed)
+    assert edits
+    assert _surprises(path, edits, tmp_path) == []
+
+
+@documents
+def test_doubled_key_is_one_problem_on_the_second_line(path: Path, tmp_path: Path) -> None:
+    edits = _edits(path, spec_edits.doubled)
+    assert edits
+    assert _surprises(path, edits, tmp_path) == []
+
+
+@documents
+def test_missing_key_is_one_problem_where_it_belongs(path: Path, tmp_path: Path) -> None:
+    edits = _edits(path, spec_edits.removed)
+    assert edits
+    assert _surprises(path, edits, tmp_path) == []
+
+
+@pytest.mark.parametrize("document", ["models/churn.yaml", "environments/prod.yaml"])
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
+def test_the_command_refuses_a_mistake_and_leaves_the_output_alone(
+    mistake: Callable[[Entry], Iterator[Edit]], document: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "repository"
+    shutil.copytree(EVERYTHING, root)
+    assert gen("render", root=root).code == 0
+    before = read_tree(root)
+    edit = _edits(EVERYTHING / document, mistake)[-1]
+    (root / document).write_text(edit.text)
+    ran = gen("render", root=root)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(f"{document}:{edit.line}:")
+    assert ran.err.endswith("\n1 error\n")
+    assert read_tree(root) == before
+
+
+@pytest.mark.parametrize("kind", schema.DOCUMENT_KINDS)
+def test_the_documents_of_the_case_everything_use_every_key(kind: str) -> None:
+    folder = EVERYTHING / load.FOLDERS[kind]
+    used = {
+        _placeless(kind, entry)
+        for path in folder.glob("*.yaml")
+        for entry in spec_edits.entries(kind, path.read_text())
+    }
+    assert set(_all_keys(schema.document_schema(kind))) - used == set()
+
+
+def _placeless(kind: str, entry: Entry) -> tuple[str, ...]:
+    """Write a pointer with `[]` for an index, and a star for a name that the author chose."""
+    rules, steps = schema.document_schema(kind), entry.pointer
+    holders = (schema.described(rules, steps[:length]) for length in range(len(steps)))
+    return tuple(
+        "[]" if isinstance(step, int) else step if step in holder.get("properties", {}) else "*"
+        for step, holder in zip(steps, holders, strict=True)
+    )
+
+
+def _all_keys(rules: dict[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    node = schema.described(rules, tuple(0 if step == "[]" else step for step in at))
+    for key in node.get("properties", {}):
+        yield (*at, key)
+        yield from _all_keys(rules, (*at, key))
+    if isinstance(node.get("additionalProperties"), dict):
+        yield from _all_keys(rules, (*at, "*"))
+    if "items" in node:
+        yield from _all_keys(rules, (*at, "[]"))
