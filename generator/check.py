@@ -40,9 +40,9 @@ class Judge:
         validator, where = self._validator(item), Where(template)
         if validator is None:
             kind = str(item.get("apiVersion")), str(item.get("kind"))
-            message = f"nobody knows the kind {kind[1]} of {kind[0]} (in {path})"
+            message = f"nobody knows the kind {kind[1]} of {kind[0]}"
             hint = f"a schema in schemas/{_schema_path(*kind)} would make it known"
-            return [Problem("E602", message, where, hint)]
+            return [Problem("E602", message, where, hint, about=f"in {path}")]
         return [_problem(item, found, where, path) for found in validator.violations(item)]
 
 
@@ -54,10 +54,9 @@ def _schema_path(api_version: str, kind: str) -> str:
 def _problem(item: Json, violation: Violation, where: Where, path: str) -> Problem:
     name = (item.get("metadata") or {}).get("name", "")
     place = dotted(violation.pointer)
-    message = (
-        f"{item.get('kind')} {name}: {place + ': ' if place else ''}{violation.message} (in {path})"
-    )
-    return Problem("E603", message, where, violation.hint)
+    message = f"{place}: {violation.message}" if place else violation.message
+    about = f"{item.get('kind')} {name} in {path}"
+    return Problem("E603", message, where, violation.hint, about=about)
 
 
 def folder(files: kustomize.Files, path: str, judge: Judge) -> tuple[list[Json], list[Problem]]:

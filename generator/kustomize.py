@@ -409,4 +409,4 @@ def _where(file: RenderedFile) -> Where:
 
 
 def _refused(file: RenderedFile, message: str, hint: str = "") -> GenError:
-    return one("E601", f"{message} (in {file.path})", _where(file), hint)
+    return one("E601", message, _where(file), hint, about=f"in {file.path}")

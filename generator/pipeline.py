@@ -8,7 +8,7 @@ from pathlib import Path
 
 from generator import fleet, object_schemas, state, workers, write
 from generator.fleet import Fleet
-from generator.problems import GenError, Problem, errors
+from generator.problems import GenError, Problem, errors, merged
 from generator.records import Change, Changes, Release
 from generator.state import Memory, Proof
 from generator.subjects import EVERYTHING, OWN_SCHEMAS, Repository, Selection, Subject
@@ -148,11 +148,11 @@ class _Run:
                 self._settle(self._tree, subject, done)
         problems += together.problems(self._repository.claims_of)
         if errors(problems):
-            raise GenError(problems)
+            raise GenError(merged(problems))
         if self._tree is not None:
             for change in self._tree.prune(self._repository.selection.owns):
                 outcome.changes.add(change)
-        outcome.warnings = list(dict.fromkeys(problems))
+        outcome.warnings = list(merged(problems))
         return outcome
 
     def _settle(self, tree: write.Tree, subject: Subject, done: Done) -> None:

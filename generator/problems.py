@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -34,17 +34,40 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding: what (`message`), where, and what to write instead (`hint`)."""
+    """One finding: what (`message`), where, and what to write instead (`hint`).
+
+    `about` says what it was found in where `where` is the cause, such as a template that many
+    files are rendered from: problems that differ in nothing else are one.
+    """
 
     code: str
     message: str
     where: Where
     hint: str = ""
     severity: Severity = Severity.ERROR
+    about: str = ""
 
-    def sort_key(self) -> tuple[Where, str, str]:
+    @property
+    def text(self) -> str:
+        """The message with what it is about."""
+        return f"{self.message} ({self.about})" if self.about else self.message
+
+    def sort_key(self) -> tuple[Where, str, str, str]:
         """File order, so that a report reads like the files do."""
-        return self.where, self.code, self.message
+        return self.where, self.code, self.message, self.about
+
+
+def merged(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Sort problems, and make one of those that have one cause."""
+    causes: dict[Problem, list[Problem]] = {}
+    for problem in dict.fromkeys(sorted(problems, key=Problem.sort_key)):
+        causes.setdefault(replace(problem, about=""), []).append(problem)
+    return tuple(_together(found) for found in causes.values())
+
+
+def _together(found: list[Problem]) -> Problem:
+    first, more = found[0], len(found) - 1
+    return replace(first, about=f"{first.about}, and {more} more") if more else first
 
 
 class GenError(Exception):
@@ -55,9 +78,9 @@ class GenError(Exception):
         super().__init__(f"{len(self.problems)} problems")
 
 
-def one(code: str, message: str, where: Where, hint: str = "") -> GenError:
+def one(code: str, message: str, where: Where, hint: str = "", *, about: str = "") -> GenError:
     """Make the error of a single problem, ready to raise."""
-    return GenError((Problem(code, message, where, hint),))
+    return GenError((Problem(code, message, where, hint, about=about),))
 
 
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:

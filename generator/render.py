@@ -185,7 +185,7 @@ class Engine:
     def _problem(
         self, planned: PlannedFile, place: tuple[str, int], message: str, hint: str = ""
     ) -> GenError:
-        return one("E503", f"{message} (for {planned.path})", self._where(*place), hint)
+        return one("E503", message, self._where(*place), hint, about=f"for {planned.path}")
 
     def _explained(self, planned: PlannedFile, error: Exception) -> GenError:
         """Whatever a template raises is the template's problem: undefined names, bad filters."""
@@ -195,11 +195,11 @@ class Engine:
             return one("E501", f"this is not Jinja: {error.message}", place)
         if isinstance(error, jinja2.UndefinedError):
             message, hint = _undefined(error, planned.context)
-            return one("E502", f"{message} (for {planned.path})", where, hint)
+            return one("E502", message, where, hint, about=f"for {planned.path}")
         if isinstance(error, jinja2.TemplateNotFound):
             return one("E501", f"there is no template {error.name}", where)
-        message = f"{type(error).__name__}: {error} (for {planned.path})"
-        return one("E503", message, where)
+        message = f"{type(error).__name__}: {error}"
+        return one("E503", message, where, about=f"for {planned.path}")
 
     def _place_in_template(
         self, compiled: _Compiled, planned: PlannedFile, error: SkeletonError

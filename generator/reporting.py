@@ -34,7 +34,7 @@ def problems_text(problems: Sequence[Problem], lines: Lines, style: Style = plai
 
 def _problem_text(problem: Problem, line: str, style: Style) -> str:
     severity = str(problem.severity)
-    where, message = visible(str(problem.where)), visible(problem.message)
+    where, message = visible(str(problem.where)), visible(problem.text)
     head = f"{where}: {style(f'{severity} {problem.code}', severity)}: {message}"
     parts = [head, *_excerpt(problem.where, line, style)]
     if problem.hint:
@@ -88,7 +88,7 @@ def problems_json(problems: Iterable[Problem]) -> str:
         {
             "code": problem.code,
             "severity": str(problem.severity),
-            "message": problem.message,
+            "message": problem.text,
             "hint": problem.hint,
             **asdict(problem.where),
         }
@@ -107,7 +107,7 @@ def _github(problem: Problem) -> str:
     place = {"file": where.file, "line": max(where.line, 1), "col": max(where.column, 1)}
     fields = {**place, "title": problem.code}
     written = ",".join(f"{key}={_escaped(str(value), ',:')}" for key, value in fields.items())
-    message = f"{problem.message}\n{problem.hint}".rstrip("\n")
+    message = f"{problem.text}\n{problem.hint}".rstrip("\n")
     return f"::{problem.severity} {written}::{_escaped(message)}"
 
 
@@ -133,7 +133,7 @@ def _sarif(problem: Problem) -> dict[str, Any]:
     physical: dict[str, Any] = {"artifactLocation": {"uri": where.file}}
     if where.line:
         physical["region"] = {"startLine": where.line, "startColumn": where.column}
-    text = f"{problem.message}\n{problem.hint}".rstrip("\n")
+    text = f"{problem.text}\n{problem.hint}".rstrip("\n")
     return {
         "ruleId": problem.code,
         "level": str(problem.severity),

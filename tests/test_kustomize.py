@@ -211,7 +211,7 @@ def test_a_former_name_finds_a_target_as_well(kustomize: str, tmp_path: Path) ->
         }
     )
 
-    assert refusal(files).message == "more than one Thing `a` to patch (in o/patch.yaml)"
+    assert refusal(files).text == "more than one Thing `a` to patch (in o/patch.yaml)"
     with pytest.raises(AssertionError, match="multiple matches for Id"):
         built(kustomize, saved(files, tmp_path) / "o")
 
@@ -330,7 +330,7 @@ def test_refuses_to_compose(fields: Json, base: Json, message: str) -> None:
     overlay = {**kustomization(resources=["base.yaml"]), **fields}
     problem = refusal(written({"o/kustomization.yaml": overlay, "o/base.yaml": base}))
 
-    assert (problem.code, problem.message) == ("E601", message)
+    assert (problem.code, problem.text) == ("E601", message)
     assert problem.where.file == "templates/some.yaml.j2"
 
 
@@ -382,15 +382,15 @@ def test_refuses_a_patch(patch: Json, message: str) -> None:
 
     problem = refusal(written(files))
 
-    assert (problem.code, problem.message) == ("E601", message)
+    assert (problem.code, problem.text) == ("E601", message)
 
 
 def test_refuses_a_folder_without_kustomization() -> None:
-    assert refusal({}).message == "o has no kustomization.yaml"
+    assert refusal({}).text == "o has no kustomization.yaml"
 
 
 def test_refuses_an_empty_kustomization() -> None:
     problem = refusal(written({"o/kustomization.yaml": kustomization()}))
 
     message = "Kustomize builds nothing of an empty kustomization (in o/kustomization.yaml)"
-    assert (problem.code, problem.message) == ("E601", message)
+    assert (problem.code, problem.text) == ("E601", message)

@@ -319,7 +319,7 @@ def outcome(root: Path, source: str, **context: Any) -> Any:
         engine.file(planned(dict.fromkeys(context, "calm")))
         found = engine.file(planned(context))
     except GenError as error:
-        return error.problems[0].message
+        return error.problems[0].text
     assert_read(found.text, found.data)
     return found.data
 
@@ -361,7 +361,7 @@ def test_a_private_use_character_in_a_template_is_refused(
 ) -> None:
     found = problem(tmp_path, source, x=1)
     assert found.where.line == line
-    assert "private-use" in found.message
+    assert "private-use" in found.text
 
 
 @pytest.mark.xfail(
@@ -437,9 +437,9 @@ def test_what_is_wrong_is_said_with_template_line_and_file(
     found = problem(tmp_path, source, x="v")
     assert (found.where.file, found.where.line) == (f"templates/{NAME}", line)
     assert found.code == code
-    assert words in found.message
-    assert PATH in found.message or code == "E501"
-    assert str(tmp_path) not in f"{found.message} {found.hint}"
+    assert words in found.text
+    assert PATH in found.text or code == "E501"
+    assert str(tmp_path) not in f"{found.text} {found.hint}"
 
 
 def test_an_included_template_is_named_when_the_fault_is_there(tmp_path: Path) -> None:
@@ -462,7 +462,7 @@ def test_a_built_in_template_is_named_as_one(tmp_path: Path) -> None:
         Engine(tmp_path).file(planned({}, "base/service.yaml.j2"))
     (found,) = caught.value.problems
     assert (found.where.file, found.where.line) == ("generator/templates/base/service.yaml.j2", 4)
-    assert "`release`" in found.message
+    assert "`release`" in found.text
 
 
 def test_a_misspelt_field_comes_with_the_likeliest_one(
@@ -470,7 +470,7 @@ def test_a_misspelt_field_comes_with_the_likeliest_one(
 ) -> None:
     context = dict(examples["base/service.yaml.j2"][0].context)
     found = problem(tmp_path, "a: {{ release.modle }}\n", **context)
-    assert "`modle`" in found.message
+    assert "`modle`" in found.text
     assert "`model`" in found.hint
 
 
@@ -491,7 +491,7 @@ def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     ]
     with pytest.raises(GenError) as caught:
         Engine(tmp_path).files(files)
-    assert [found.message.partition(" (for ")[2] for found in caught.value.problems] == [
+    assert [found.text.partition(" (for ")[2] for found in caught.value.problems] == [
         *("rendered/dev/m/0.yaml)", "rendered/dev/m/2.yaml)")
     ]
     assert [file.data for file in Engine(tmp_path).files(files[1:2])] == [{"a": 1}]
