@@ -24,6 +24,7 @@ endif
 MAKEFLAGS += --no-builtin-rules
 
 .PHONY: help render check test test-slow lint lint-rules lint-format lint-types tools clean
+.PHONY: bench bench-large
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,12 @@ lint-format: $(VENV)/tested
 lint-types: $(VENV)/tested
 	$(SAY) mypy "strict"
 	@$(BIN)/mypy
+
+bench: $(VENV)/tested tools ## measure a fleet of MODELS=1000 beside other tools (about MINUTES)
+	@$(BIN)/python -m benchmarks fleet --models $(or $(MODELS),1000) $(ARGS)
+
+bench-large: $(VENV)/tested ## measure how fleets of 100, 1,000 and 10,000 models compare
+	@$(BIN)/python -m benchmarks growth $(ARGS)
 
 tools: .tools/installed ## build kustomize and kubeconform into .tools/bin
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from generator import scalars, yamlio
 from generator.yamlio import MappingNode, Node, ScalarNode, SequenceNode, YamlError, YamlIssue
@@ -56,15 +56,25 @@ def has_token(text: str) -> bool:
     return not text.isascii() and _TOKEN.search(text) is not None
 
 
-def last_token(skeleton: str, line: int) -> tuple[int, int | None]:
-    """Find the last value on or before a line: its line, counted from 1, and its index."""
-    found: tuple[int, int | None] = (1, None)
-    for match in _TOKEN.finditer(skeleton):
-        here = skeleton.count("\n", 0, match.start()) + 1
-        if here > line:
-            break
-        found = here, ord(match[0]) - FIRST
-    return found
+class Fragment:
+    """What a macro or a `{% set %}` block gives: a piece of the skeleton, to be placed as it is.
+
+    Joined with a value, it would let the value into the skeleton, where it could be anything. So
+    nothing can be made of a fragment: whatever a template does but to place it is refused.
+    """
+
+    __slots__ = ("skeleton",)
+
+    def __init__(self, skeleton: str) -> None:
+        self.skeleton = skeleton
+
+    def _refuse(self, *_: object) -> NoReturn:
+        message = "what a macro or a set block gives can only be placed as it is"
+        raise SkeletonError(1, message, "give the macro what belongs into the same text")
+
+    __str__ = __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = _refuse
+    __eq__ = __ne__ = __lt__ = __gt__ = __add__ = __radd__ = __mod__ = __mul__ = _refuse
+    __hash__ = _refuse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +91,7 @@ class Slot:
     whole: bool
     indent: str | None
     own_line: bool
+    is_key: bool = False
 
     def source(self) -> str:
         """Return the expression of the slot's value, over the values `v`."""
@@ -91,8 +102,10 @@ class Slot:
 
     def writer(self, value: str) -> str:
         """Return the expression of the slot's text, given that of its value."""
+        if self.is_key:
+            return f"key_text({value})"
         if self.indent is None:
-            return f"flow({value})"
+            return f"' ' + flow({value})" if self.own_line else f"flow({value})"
         return f"{'after_key' if self.own_line else 'after_dash'}({value}, {self.indent!r})"
 
 
@@ -142,7 +155,7 @@ class _Reader:
         assert isinstance(node, ScalarNode)
         return self._scalar(node, indent=None if flow else indent, own_line=own_line)
 
-    def _mapping(self, node: Node, *, flow: bool) -> _Pairs:
+    def _mapping(self, node: MappingNode, *, flow: bool) -> _Pairs:
         items = []
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
@@ -151,16 +164,24 @@ class _Reader:
             indent = key.start_mark.column + 2
             items.append((read, self.shape(value, indent=indent, own_line=not flow, flow=flow)))
         fixed = [key for key, _ in items if not isinstance(key, Slot)]
-        for key in fixed:
-            if fixed.count(key) > 1:
-                raise SkeletonError(node.start_mark.line + 1, f"duplicate key `{key}`")
+        if len(set(fixed)) < len(fixed):
+            self._refuse_double(node)
         return _Pairs(tuple(items), is_fixed=len(fixed) == len(items))
+
+    def _refuse_double(self, node: MappingNode) -> NoReturn:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and not has_token(key.value):
+                raise SkeletonError(key.start_mark.line + 1, f"duplicate key `{key.value}`")
+            seen.add(key.value)
+        raise SkeletonError(node.start_mark.line + 1, "duplicate key")
 
     def _key(self, node: ScalarNode) -> Any:
         """A key is always a text, whatever value it is made of."""
         if not has_token(node.value):
             return node.value
-        slot = replace(self._slot(node, node.value, indent=None, own_line=False), whole=False)
+        slot = self._slot(node, node.value, indent=None, own_line=False)
+        slot = replace(slot, whole=False, is_key=True)
         self.slots.append(slot)
         return slot
 
@@ -170,7 +191,7 @@ class _Reader:
         if node.tag not in (yamlio.PLAIN, yamlio.QUOTED):
             raise SkeletonError(line, "a tag has no place in a manifest")
         if not has_token(text):
-            return text if node.tag == yamlio.QUOTED else yamlio.core_scalar(text)
+            return text if node.tag == yamlio.QUOTED else _fixed(text, line)
         slot = self._slot(node, text, indent=indent, own_line=own_line)
         self.slots.append(slot)
         return slot
@@ -181,24 +202,40 @@ class _Reader:
         start, end = node.start_mark.index, node.end_mark.index
         if node.style in ("|", ">"):
             end = start + len(self.skeleton[start:end].rstrip())
-        if own_line:
-            before = self.skeleton[:start]
-            own_line = before.endswith(" ") and not before.rstrip(" ").endswith("\n")
-            start = len(before.rstrip(" ")) if own_line else start
+        end, is_last = self._line_end(end)
+        before = self.skeleton[self.skeleton.rfind("\n", 0, start) + 1 : start]
+        if not before.strip(" "):
+            indent, own_line = (None if indent is None else len(before)), False
+        elif own_line:
+            start -= len(before) - len(before.rstrip(" \t"))
         return Slot(
             start=start,
             end=end,
             parts=parts,
             whole=len(parts) == 1 and not node.style,
-            indent=None if indent is None else " " * indent,
+            indent=" " * indent if indent is not None and is_last else None,
             own_line=own_line,
         )
+
+    def _line_end(self, end: int) -> tuple[int, bool]:
+        """Take in spaces at the end of a line; say whether nothing else, no comment, follows."""
+        newline = self.skeleton.find("\n", end)
+        rest = self.skeleton[end : newline if newline >= 0 else None]
+        return (end, False) if rest.strip() else (end + len(rest), True)
+
+
+def _fixed(text: str, line: int) -> Any:
+    """Read a plain scalar of a template, which the cluster's YAML 1.1 has to read alike."""
+    if not yamlio.is_unambiguous(text):
+        raise SkeletonError(line, f"YAML 1.1 and 1.2 read `{text}` as two things", "quote it")
+    return yamlio.core_scalar(text)
 
 
 class Statement:
     """One prepared skeleton: call `fill` with the values of its slots."""
 
     def __init__(self, skeleton: str) -> None:
+        skeleton = skeleton if skeleton.endswith("\n") else f"{skeleton}\n"
         self.skeleton = skeleton
         node = _composed(skeleton)
         reader = _Reader(skeleton)
@@ -217,6 +254,9 @@ class Statement:
             data, text = self._fill(values)
         except (TypeError, ValueError) as error:
             raise SkeletonError(self._line_of(values), str(error)) from None
+        except _DoubleKeyError as error:
+            line = self._line_of_double(values, error.key)
+            raise SkeletonError(line, f"the key `{error.key}` comes out twice") from None
         if paranoid or not self._is_verified:
             _verify(data, text)
             self._is_verified = True
@@ -232,6 +272,23 @@ class Statement:
                 return self.skeleton.count("\n", 0, slot.end) + 1
         return 1
 
+    def _line_of_double(self, values: Sequence[Any], key: str) -> int:
+        """Find the last place that gives a key."""
+        found = [slot.end for slot in self.slots if slot.is_key and _joined(slot, values) == key]
+        return self.skeleton.count("\n", 0, max(found, default=0)) + 1
+
+
+def _joined(slot: Slot, values: Sequence[Any]) -> str:
+    return "".join(part if isinstance(part, str) else as_text(values[part]) for part in slot.parts)
+
+
+class _DoubleKeyError(Exception):
+    """Two values give one mapping the same key."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(key)
+
 
 def _composed(skeleton: str) -> Node:
     try:
@@ -246,12 +303,15 @@ def _composed(skeleton: str) -> Node:
 
 def _refuse_strays(skeleton: str, slots: Sequence[Slot]) -> None:
     """An expression in a comment, an anchor or a tag is in no slot."""
-    covered = [(slot.start, slot.end) for slot in slots]
-    for match in _TOKEN.finditer(skeleton):
-        if not any(start <= match.start() < end for start, end in covered):
-            line = skeleton.count("\n", 0, match.start()) + 1
+    end = 0
+    for slot in [*slots, None]:
+        start = slot.start if slot else len(skeleton)
+        stray = _TOKEN.search(skeleton, end, start)
+        if stray:
+            line = skeleton.count("\n", 0, stray.start()) + 1
             message = "an expression in a comment, an anchor, an alias or a tag"
             raise SkeletonError(line, message, "expressions stand where a value or a key stands")
+        end = slot.end if slot else start
 
 
 def _compiled(
@@ -291,9 +351,8 @@ def _pairs(items: list[tuple[Any, Any]]) -> dict[Any, Any]:
     """Build a mapping whose keys are values: they may not be equal."""
     mapping = dict(items)
     if len(mapping) != len(items):
-        keys = [key for key, _ in items]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise SkeletonError(1, f"the key `{twice}` comes out twice")
+        seen: set[Any] = set()
+        raise _DoubleKeyError(next(key for key, _ in items if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
     return mapping
 
 
@@ -330,6 +389,7 @@ def _differences(left: Any, right: Any, path: str = "") -> Iterator[str]:
 _SCOPE = {
     "t": as_text,
     "flow": scalars.flow,
+    "key_text": scalars.key_text,
     "after_key": scalars.after_key,
     "after_dash": scalars.after_dash,
     "pairs": _pairs,

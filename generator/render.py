@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from generator import prepared, records, schema, shortcut, yamlio
-from generator.prepared import SkeletonError, Statement, Statements
+from generator import prepared, records, sandbox, schema, shortcut
+from generator.prepared import Fragment, SkeletonError, Statement, Statements
 from generator.problems import GenError, Problem, Where, one
 from generator.records import HEADER, PlannedFile, RenderedFile
 from generator.shortcut import Reader
@@ -35,26 +33,23 @@ class _Recorder:
         self.places: list[tuple[str, int]] | None = None
         """Template and line of each value, kept only to explain what went wrong."""
 
+    def place(self, token: str) -> tuple[str, int]:
+        """Find the template and line of a value by its token."""
+        return (self.places or [])[ord(token) - prepared.FIRST]
+
     @jinja2.pass_context  # a hook with a context is never folded into constants at compile time
     def finalize(self, _: jinja2.runtime.Context | None, value: Any) -> str:
         """Record a value and return what stands for it. Raises what StrictUndefined raises."""
         cls = value.__class__
-        if cls is str:
-            if not value.isascii() and prepared.has_token(value):
-                return str(value)
-        elif isinstance(value, jinja2.Undefined | str):
-            return self._special(value)
+        if cls is Fragment:
+            return str(value.skeleton)
+        if cls is not str and isinstance(value, jinja2.Undefined | str):
+            value = str(value)
         values = self.values
         values.append(value)
         if self.places is not None:
             self.places.append(_place(sys._getframe(1)))
         return prepared.token(len(values) - 1)
-
-    def _special(self, value: jinja2.Undefined | str) -> str:
-        """Let an undefined value raise, and take a subclass of str for the text that it is."""
-        return (
-            str(value) if isinstance(value, jinja2.Undefined) else self.finalize(None, str(value))
-        )
 
 
 class _Compiled:
@@ -102,7 +97,7 @@ class Engine:
         self._recorder = _Recorder()
         self._statements = Statements()
         self._templates: dict[str, _Compiled] = {}
-        self._environment = _environment(self._recorder, [root / OWN, BUILT_IN])
+        self._environment = sandbox.environment(self._recorder.finalize, [root / OWN, BUILT_IN])
         self._given: Mapping[str, Any] | None = None
         self._names: dict[str, Any] = {}
 
@@ -169,6 +164,10 @@ class Engine:
         except jinja2.TemplateNotFound as error:
             message = f"there is no template {error.name}"
             raise one("E501", message, Where(f"{OWN}/{name}")) from None
+        except sandbox.LinkError as error:
+            raise one(
+                "E501", str(error), self._where(name, 0), "put the file itself there"
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             message = f"this template cannot be read: {error}"
             raise one("E501", message, Where(f"{OWN}/{name}")) from None
@@ -198,6 +197,8 @@ class Engine:
             return one("E502", message, where, hint, about=f"for {planned.path}")
         if isinstance(error, jinja2.TemplateNotFound):
             return one("E501", f"there is no template {error.name}", where)
+        if isinstance(error, sandbox.LinkError):
+            return one("E501", str(error), where, "put the file itself there")
         message = f"{type(error).__name__}: {error}"
         return one("E503", message, where, about=f"for {planned.path}")
 
@@ -206,82 +207,38 @@ class Engine:
     ) -> tuple[str, int]:
         """Find the line of a template that a line of its skeleton came from.
 
-        Blocks add and drop lines, so it is counted from the last value before it, whose line Jinja
-        knows. Rendering once more is for the one file that is wrong.
+        Rendering once more, piece by piece, is for the one file that is wrong.
         """
         recorder = self._recorder
         recorder.values.clear()
         recorder.places = []
         try:
-            skeleton = self._skeleton(compiled.template, planned)
-            line, index = prepared.last_token(skeleton, error.line)
-            if index is None:
-                return planned.template, error.line
-            template, start = recorder.places[index]
-            return template, start + error.line - line
-        except Exception:
-            return planned.template, 0  # it did not even come to a skeleton
+            pieces = list(self._pieces(compiled.template, planned))
+        except Exception:  # it does not even come to a skeleton
+            return recorder.places[-1] if recorder.places else (planned.template, 0)
         finally:
             recorder.places = None
+        return _line_of(pieces, planned.template, error.line)
+
+    def _pieces(
+        self, template: jinja2.Template, planned: PlannedFile
+    ) -> Iterator[tuple[str, str, int]]:
+        """Render piece by piece: the text, and the template and line that it starts on."""
+        source, _, _ = self._source(planned.template)
+        fixed = shortcut.fixed_texts(self._environment.parse(source))
+        line = 1
+        for text in template.root_render_func(self._context(template, planned)):
+            if len(text) == 1 and prepared.has_token(text):
+                pieces = [(text, *self._recorder.place(text))]
+            else:
+                pieces = [(t, planned.template, n) for n, t in _likeliest(fixed, text, line)]
+            yield from pieces
+            last, _, start = pieces[-1]
+            line = start + last.count("\n")
 
     def _source(self, name: str) -> tuple[str, str | None, Any]:
         loader = self._environment.loader
         return loader.get_source(self._environment, name) if loader else ("", None, None)
-
-
-def _environment(recorder: _Recorder, folders: list[Path]) -> jinja2.Environment:
-    return _Sandbox(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=recorder.finalize,
-        loader=_Loader([str(folder) for folder in folders]),
-        auto_reload=False,
-    )
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox, with a short way to the fields of our own records.
-
-    A record has only fields that templates may see; whatever else a template asks for takes the
-    long way, and the sandbox decides.
-    """
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """Return a field, an item, or what the sandbox gives instead."""
-        if attribute in _FIELDS.get(obj.__class__, ()):
-            return getattr(obj, attribute)
-        return super().getattr(obj, attribute)
-
-
-_FIELDS = {
-    record: frozenset(name for name in dir(record) if not name.startswith("_"))
-    for record in vars(records).values()
-    if is_dataclass(record)
-}
-"""The public fields and properties of every record."""
-
-
-class _Loader(jinja2.FileSystemLoader):
-    """Refuses a template that is not in its folder, or that holds what stands for slots."""
-
-    def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str, Any]:
-        """Read a template. Raises TemplateSyntaxError as Jinja's own loaders do."""
-        source, filename, fresh = super().get_source(environment, template)
-        if not self._is_inside(filename):
-            message = "a link that leads out of the templates' folder"
-            raise jinja2.TemplateSyntaxError(message, 1, template, filename)
-        found = yamlio.RESERVED.search(source)
-        if found:
-            line = source.count("\n", 0, found.start()) + 1
-            message = "a private-use character (U+E000 to U+F8FF) in a template"
-            raise jinja2.TemplateSyntaxError(message, line, template, filename)
-        return source, filename, fresh
-
-    def _is_inside(self, filename: str) -> bool:
-        path = Path(filename).resolve()
-        return any(path.is_relative_to(Path(folder).resolve()) for folder in self.searchpath)
 
 
 def strangers(root: Path) -> list[Problem]:
@@ -306,6 +263,29 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.j2"))
 
 
+def _likeliest(
+    fixed: Iterable[list[tuple[int, str]]], text: str, line: int
+) -> list[tuple[int, str]]:
+    """Find the fixed texts that make up a text, those after a line before those ahead of it."""
+    found = [run for run in fixed if "".join(data for _, data in run) == text]
+    return min(found, key=lambda run: (run[0][0] < line, run[0][0]), default=[(line, text)])
+
+
+def _line_of(pieces: Iterable[tuple[str, str, int]], planned: str, line: int) -> tuple[str, int]:
+    """Find the template and line of a skeleton's line, by the piece that its first word is in."""
+    texts = list(pieces)
+    skeleton = "".join(text for text, _, _ in texts)
+    lines = skeleton.split("\n")[:line]
+    offset = len(skeleton[: sum(len(before) + 1 for before in lines[:-1])])
+    offset += len(lines[-1]) - len(lines[-1].lstrip())
+    start, place = 0, (planned, line)
+    for text, template, first in texts:
+        if start <= offset:
+            place = template, first + skeleton.count("\n", start, offset)
+        start += len(text)
+    return place
+
+
 _NO_FIELD = re.compile(r"'generator\.records\.(\w+) object' has no attribute '(\w+)'")
 _NO_NAME = re.compile(r"'(\w+)' is undefined")
 
@@ -315,7 +295,7 @@ def _undefined(error: jinja2.UndefinedError, context: Mapping[str, Any]) -> tupl
     message = error.message or str(error)
     field = _NO_FIELD.search(message)
     if field:
-        known = _FIELDS[getattr(records, field[1])]
+        known = sandbox.FIELDS[getattr(records, field[1])]
         return f"a {field[1]} has no `{field[2]}`", schema.suggestion(field[2], sorted(known))
     name = _NO_NAME.search(message)
     if name:

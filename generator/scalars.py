@@ -31,6 +31,7 @@ _LITERAL = re.compile(
 )
 _KEY_LIMIT = 1_024
 """How far libyaml looks for the colon behind a key."""
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
 _MEMO_LIMIT = 100_000
 _BLOCKS_LIMIT = 4096
 
@@ -62,6 +63,9 @@ def _text(value: str) -> str:
     surrogate = _SURROGATE.search(value)
     if surrogate:
         raise ValueError(f"U+{ord(surrogate[0]):04X} is half of a character")
+    private = _PRIVATE.search(value)
+    if private:
+        raise ValueError(f"U+{ord(private[0]):04X} is a private-use character")
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
 
 

@@ -18,6 +18,22 @@ Reader = Callable[[Mapping[str, Any]], tuple[int, list[Any]]]
 """Reads a context. Raises KeyError or AttributeError where Jinja would say what is undefined."""
 
 
+def fixed_texts(template: nodes.Template) -> list[list[tuple[int, str]]]:
+    """List the texts of a parsed template that are no expressions, each with its first line.
+
+    Those without an expression between them come as one list, as Jinja gives them out as one text.
+    """
+    runs: list[list[tuple[int, str]]] = []
+    for output in template.find_all(nodes.Output):
+        runs.append([])
+        for node in output.nodes:
+            if isinstance(node, nodes.TemplateData):
+                runs[-1].append((node.lineno, node.data))
+            elif runs[-1]:
+                runs.append([])
+    return [run for run in runs if run]
+
+
 class _NoShortcutError(Exception):
     """The template does something that only Jinja can do."""
 

@@ -189,6 +189,21 @@ def core_scalar(text: str) -> Any:
     return _READ[kind](match[kind])
 
 
+_OLD = yaml.resolver.Resolver()
+_CANONICAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+
+
+def is_unambiguous(text: str) -> bool:
+    """Say whether YAML 1.1, which clusters read, takes a plain scalar for what 1.2 does."""
+    value = core_scalar(text)
+    tag = _OLD.resolve(ScalarNode, text, (True, False)).rpartition(":")[2]  # type: ignore[no-untyped-call]
+    if isinstance(value, str):
+        return bool(tag == "str")
+    if value is None or isinstance(value, bool):
+        return tag in ("null", "bool")
+    return bool(_CANONICAL.fullmatch(text))
+
+
 def _number(text: str) -> int | float:
     number = float(text)
     return int(number) if number.is_integer() and abs(number) < 1e15 else number

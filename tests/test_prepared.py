@@ -45,21 +45,15 @@ PLACES = (
 """Templates whose slots take any value; § stands for an expression."""
 
 
-def broken(template: str, reason: str) -> Any:
-    return pytest.param(template, marks=pytest.mark.xfail(strict=True, reason=reason))
-
-
-AFTER_SLOT = "what stands behind a slot joins the literal block that fills it"
-OWN_INDENT = "a slot on a line of its own is filled at the key's indentation, not at its own"
 RISKY_PLACES = (
-    broken("a: §  # why\nb: 1\n", AFTER_SLOT),
-    broken("a: §   \nb: 1\n", AFTER_SLOT),
-    broken("a:\n  - §  # why\n", AFTER_SLOT),
-    broken("a: §", "without a final newline, a literal block at the end loses its own"),
-    broken("a:\n    §\n", OWN_INDENT),
-    broken("a:\n §\n", OWN_INDENT),
-    broken("? a\n:\n  §\n", OWN_INDENT),
-    broken("a:\t§\nb: 1\n", "a tab before a slot keeps a block from a line of its own"),
+    "a: §  # why\nb: 1\n",
+    "a: §   \nb: 1\n",
+    "a:\n  - §  # why\n",
+    "a: §",
+    "a:\n    §\n",
+    "a:\n §\n",
+    "? a\n:\n  §\n",
+    "a:\t§\nb: 1\n",
 )
 
 
@@ -117,9 +111,7 @@ def test_generated_data_takes_the_place_of_an_expression(template: str, value: A
         *(("a: |+\n  §\n\n\nb: 1\n", "{}\n\n\n"), ("a: |2\n   §\n  b\nc: 1\n", " {}\nb\n")),
         *(("a: >\n  x\n  §\n\n  y\nb: 1\n", "x {}\ny\n"), ("a: >-\n  x\n  §\n", "x {}")),
         *(("a: |  # why\n  §!\n# more\nb: 1\n", "{}!\n"), ("{b: 1, a: x§}\n", "x{}")),
-        pytest.param(
-            *("a: x§  # why\n", "x{}"), marks=pytest.mark.xfail(strict=True, reason=AFTER_SLOT)
-        ),
+        ("a: x§  # why\n", "x{}"),
     ],
     ids=ascii,
 )
@@ -176,14 +168,12 @@ def test_keys_that_come_out_equal_are_refused(template: str, values: tuple[Any, 
         filled(template, *values)
 
 
-@pytest.mark.xfail(strict=True, reason="an equal key is reported on line 1, wherever it stands")
 def test_an_equal_key_is_refused_in_its_line() -> None:
     with pytest.raises(SkeletonError) as caught:
         Statement(marked("a: 1\nb:\n  c: 1\n  §: 2\n")).fill(["c"])
     assert caught.value.line == 4
 
 
-@pytest.mark.xfail(strict=True, reason="a key slot is not written by scalars.key_text")
 @pytest.mark.parametrize("template", ["§: 1\n", "{§: 1}\n"])
 def test_a_key_too_long_for_any_parser_is_refused(template: str) -> None:
     statement = Statement(marked(template))
@@ -247,7 +237,7 @@ def test_a_merge_key_is_refused_when_the_first_result_is_read_back() -> None:
     [
         (float("nan"), "nan is not a finite number"),
         ([1, {"x": float("inf")}], "inf is not a finite number"),
-        (object(), "object is not a scalar"),
+        (frozenset({1}), "frozenset is not a scalar"),
         ({"x": {1, 2}}, "set is not a scalar"),
         ({1: 2}, "the key 1 is not a text"),
         ("\udc80", r"U\+DC80 is half of a character"),
@@ -262,7 +252,7 @@ def test_a_value_that_yaml_cannot_hold_is_refused_in_its_line(value: Any, messag
     assert caught.value.line == 4
 
 
-@pytest.mark.parametrize("value", [[], ["a"], {"a": 1}, (), object()], ids=repr)
+@pytest.mark.parametrize("value", [[], ["a"], {"a": 1}, (), frozenset({1})], ids=repr)
 @pytest.mark.parametrize("template", ["a: 1\nb: x§\n", 'a: 1\nb: "§"\n', "a: 1\n§: x\n"])
 def test_a_collection_is_no_part_of_a_text(template: str, value: Any) -> None:
     statement = Statement(marked(template))
@@ -299,9 +289,6 @@ def test_what_stands_around_a_slot_stays_as_it_is() -> None:
 AMBIGUOUS = ("yes", "No", "on", "012", "0o17", "1e3", "1_000", "12:30:45", "2024-01-01", "0b1", "=")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a template's own plain scalar is read by 1.2 here and by 1.1 in a cluster"
-)
 @pytest.mark.parametrize("written", AMBIGUOUS)
 def test_fixed_text_that_yaml_1_1_reads_otherwise_is_refused_or_quoted(written: str) -> None:
     try:
@@ -312,7 +299,6 @@ def test_fixed_text_that_yaml_1_1_reads_otherwise_is_refused_or_quoted(written: 
     assert_read(text, found)
 
 
-@pytest.mark.xfail(strict=True, reason="only the first result of a skeleton is read back")
 @pytest.mark.parametrize("value", ["\ue000", ["\ue000"], {"\uf8ff": 1}, "x\uf771"], ids=ascii)
 def test_a_private_use_character_in_a_value_is_refused(value: Any) -> None:
     statement = Statement(marked("a: §\n"))

@@ -111,7 +111,7 @@ def test_a_number_too_long_for_any_parser_is_refused() -> None:
         scalars.scalar(10**5_000)
 
 
-@pytest.mark.parametrize("value", [{1}, object(), b"a", range(2), iter([])], ids=repr)
+@pytest.mark.parametrize("value", [{1}, frozenset({1}), b"a", range(2), frozenset({3})], ids=repr)
 def test_what_is_neither_scalar_nor_collection_is_refused(value: object) -> None:
     for written in (value, [value], {"a": value}):
         with pytest.raises(TypeError, match="is not a scalar"):
