@@ -21,7 +21,7 @@ class Judge:
 
     def __init__(self, kubernetes: str, own: Path | None = None) -> None:
         self._schemas = ObjectSchemas(kubernetes, own)
-        self._validators: dict[tuple[str, str], Validator | None] = {}
+        self._validators: dict[tuple[str, ...], Validator | None] = {}
 
     def accepts(self, item: Json) -> bool:
         """Say whether an object is right, which is all that there is to say of most."""
@@ -29,7 +29,12 @@ class Judge:
         return validator is not None and validator.accepts(item)
 
     def _validator(self, item: Json) -> Validator | None:
-        kind = str(item.get("apiVersion")), str(item.get("kind"))
+        try:
+            return self._validators[item["apiVersion"], item["kind"]]
+        except (KeyError, TypeError):
+            return self._compiled(str(item.get("apiVersion")), str(item.get("kind")))
+
+    def _compiled(self, *kind: str) -> Validator | None:
         if kind not in self._validators:
             bundle = self._schemas.bundle(*kind)
             self._validators[kind] = Validator(bundle) if bundle is not None else None

@@ -157,13 +157,19 @@ def _built(files: Files, folder: str) -> list[_Built]:
         raise GenError(problems)
     objects = list(_resources(files, folder, kustomization))
     for patch in spec.get("patches", ()):
-        file = files.get(normpath(f"{folder}/{patch['path']}"))
+        file = files.get(_path(folder, patch["path"]))
         if file is None:
             raise _refused(kustomization, f"the patch {patch['path']} does not exist")
         _apply(objects, _exact(file))
     built = [_transformed(item, ids, kustomization) for item, ids in objects]
     _refuse_doubles(built, kustomization)
     return built
+
+
+def _path(folder: str, entry: str) -> str:
+    """Resolve an entry of a kustomization; most are names in its own folder."""
+    path = f"{folder}/{entry}"
+    return normpath(path) if "./" in path or "//" in path else path
 
 
 def _is_plain(spec: Json) -> bool:
@@ -188,7 +194,7 @@ def _unsupported(kustomization: RenderedFile) -> Iterator[Problem]:
 
 def _resources(files: Files, folder: str, kustomization: RenderedFile) -> Iterator[_Built]:
     for entry in kustomization.data.get("resources", ()):
-        path = normpath(f"{folder}/{entry}")
+        path = _path(folder, entry)
         if path in files:
             item = _copy(_exact(files[path]).data)
             yield item, frozenset((_id(item),))

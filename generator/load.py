@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Collection
 from pathlib import Path
 
@@ -98,6 +99,8 @@ def document(root: Path, kind: str, path: Path) -> Document:
 
 def _refuse_strangers(root: Path, path: Path, name: str) -> None:
     """Refuse what looks like a document and is none: folders, `.yml`, links out of the tree."""
+    if path.suffix == ".yaml" and stat.S_ISREG(path.lstat().st_mode):
+        return
     if path.is_symlink() and _leads_out(path, root):
         message = "this link leads out of the repository, so other machines cannot read it"
         raise one("E102", message, Where(name), "put the file itself here")

@@ -195,6 +195,7 @@ class _Run:
             releases=rendered.releases,
             objects=rendered.objects,
             warnings=len(set(problems)),
+            entries=state.entries(paths),
             claims=tuple(map(fleet.digest, rendered.claims)),
         )
         return Done(problems, changes, proof)

@@ -19,7 +19,7 @@ from typing import Any
 
 from generator import __version__
 
-_FORMAT = 1
+_FORMAT = 2
 _NAME = "*"
 """Stands for the subject's name in a layout; no name has one."""
 
@@ -28,8 +28,8 @@ _NAME = "*"
 class Proof:
     """What is known of one subject: digests of its document and of its output, and the counts.
 
-    `layout` is the paths of its files with the name left out, one to a line. `claims` are those of
-    `fleet`.
+    `layout` is the paths of its files with the name left out, one to a line; `entries` counts what
+    its own folders hold, folders included. `claims` are those of `fleet`.
     """
 
     source: str
@@ -38,6 +38,7 @@ class Proof:
     releases: int
     objects: int
     warnings: int
+    entries: int
     claims: tuple[int, ...]
 
     def paths(self, name: str) -> list[str]:
@@ -101,11 +102,29 @@ def read(path: str) -> bytes:
 
 
 def is_intact(root: str, name: str, proof: Proof) -> bool:
-    """Say whether a subject's files are byte for byte what they were."""
+    """Say whether a subject's files are byte for byte what they were, and no others beside them."""
+    paths = proof.paths(name)
     try:
-        return digest(read(f"{root}/{path}") for path in proof.paths(name)) == proof.output
+        if digest(read(f"{root}/{path}") for path in paths) != proof.output:
+            return False
+        own = dict.fromkeys(path.rpartition("/")[0] for path in paths if path.count("/") > _SHARED)
+        return sum(len(os.listdir(f"{root}/{folder}")) for folder in own) == proof.entries
     except OSError:
         return False
+
+
+_SHARED = 2
+"""Slashes up to which a folder is not a subject's own: argocd/<environment>/<file>."""
+
+
+def entries(paths: Iterable[str]) -> int:
+    """Count what stands in a subject's own folders if its files are all there is."""
+    found: set[str] = set()
+    for path in paths:
+        while path.count("/") > _SHARED:
+            found.add(path)
+            path = path.rpartition("/")[0]
+    return len(found)
 
 
 def place(cache: Path, root: Path) -> Path:
@@ -137,11 +156,19 @@ def _parsed(document: dict[str, Any]) -> State:
             releases=releases,
             objects=objects,
             warnings=warnings,
+            entries=entries,
             claims=tuple(claims),
         )
-        for subject, (source, output, index, releases, objects, warnings, claims) in document[
-            "proofs"
-        ].items()
+        for subject, (
+            source,
+            output,
+            index,
+            releases,
+            objects,
+            warnings,
+            entries,
+            claims,
+        ) in document["proofs"].items()
     }
     return State(document["shared"], proofs)
 
@@ -162,6 +189,7 @@ def save(path: Path, state: State) -> None:
                 proof.releases,
                 proof.objects,
                 proof.warnings,
+                proof.entries,
                 proof.claims,
             )
             for subject, proof in state.proofs.items()
