@@ -99,7 +99,7 @@ def document(root: Path, kind: str, path: Path) -> Document:
 
 def _refuse_strangers(root: Path, path: Path, name: str) -> None:
     """Refuse what looks like a document and is none: folders, `.yml`, links out of the tree."""
-    if path.suffix == ".yaml" and stat.S_ISREG(path.lstat().st_mode):
+    if path.suffix == ".yaml" and _is_regular(path):
         return
     if path.is_symlink() and _leads_out(path, root):
         message = "this link leads out of the repository, so other machines cannot read it"
@@ -112,6 +112,13 @@ def _refuse_strangers(root: Path, path: Path, name: str) -> None:
         raise one(
             "E106", "only `.yaml` files are read", Where(name), f"rename it to {path.stem}.yaml"
         )
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False  # whoever reads it says why
 
 
 def _leads_out(link: Path, root: Path) -> bool:
