@@ -9,37 +9,19 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from generator import __version__
+from generator import __version__, terminal
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from generator.completion import Command
     from generator.pipeline import Outcome
-    from generator.problems import Problem, Where
-    from generator.reporting import Style
+    from generator.problems import Problem
     from generator.subjects import Selection, Shard
-
-_COLOURS: dict[str, dict[str, Any]] = {
-    "error": {"fg": "red", "bold": True},
-    "warning": {"fg": "yellow", "bold": True},
-    "hint": {"fg": "cyan"},
-    "create": {"fg": "green"},
-    "update": {"fg": "yellow"},
-    "delete": {"fg": "red"},
-    "faint": {"dim": True},
-}
-_QUIET_SECONDS = 1.0
-"""Work that takes longer shows its progress."""
 
 _root_option = click.option(
     "--root",
@@ -72,7 +54,7 @@ def _shard(ctx: click.Context, option: click.Parameter, value: str | None) -> Sh
 
 def run() -> None:
     """Run the command and turn whatever happens into its exit code."""
-    _prepare_streams()
+    terminal.prepare_streams()
     try:
         main(prog_name="gen", standalone_mode=True)
     except KeyboardInterrupt:
@@ -85,16 +67,6 @@ def run() -> None:
             "\nThis is a bug of gen, not of your files. Please report what stands above.", err=True
         )
         sys.exit(3)
-
-
-def _prepare_streams() -> None:
-    """Let a closed stream swallow what is printed, and no character be too much for an encoding."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-        else:
-            stream.reconfigure(errors="backslashreplace")
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -122,7 +94,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except GenError as error:
-            _show_problems(error.problems, ctx.params.get("root") or _root_of(ctx))
+            terminal.show_problems(error.problems, ctx.params.get("root") or _root_of(ctx))
             sys.exit(1)
         except KeyboardInterrupt:
             _interrupted()
@@ -186,7 +158,7 @@ def render(
     from generator import pipeline
 
     selection = _selection(ctx, root, models, environments, shard)
-    with _ProgressBar() as progress:
+    with terminal.ProgressBar() as progress:
         if check:
             outcome = pipeline.compare(root, selection, progress.update, texts=diff, jobs=_jobs())
         else:
@@ -204,11 +176,11 @@ def _show_changes(outcome: Outcome, root: Path, *, diff: bool, check: bool) -> N
     _tell_warnings(outcome.warned)
     changes = outcome.changes
     if diff and changes.total:
-        click.echo(reporting.diff_text(changes.listed, _style(sys.stdout)), nl=False)
+        click.echo(reporting.diff_text(changes.listed, terminal.style(sys.stdout)), nl=False)
     if not changes.total:
         _tell_nothing(outcome.releases, outcome.objects, changes.counts["identical"])
         return
-    click.echo(reporting.changes_text(changes, _style(sys.stdout)))
+    click.echo(reporting.changes_text(changes, terminal.style(sys.stdout)))
     if check:
         click.echo(
             "what is committed is not what the specs say: run `gen render` and commit", err=True
@@ -279,7 +251,7 @@ def validate(ctx: click.Context, layout: str, root: Path) -> None:
     _remember(ctx, root)
     outcome = None
     try:
-        with _ProgressBar() as progress:
+        with terminal.ProgressBar() as progress:
             outcome = pipeline.everything(root, progress=progress.update, jobs=_jobs())
         problems: Sequence[Problem] = outcome.warnings
     except GenError as error:
@@ -287,7 +259,7 @@ def validate(ctx: click.Context, layout: str, root: Path) -> None:
     if layout != "text":
         click.echo(reporting.FORMATS[layout](problems))
     elif problems:
-        _show_problems(problems, root, to_stdout=True)
+        terminal.show_problems(problems, root, to_stdout=True)
     if outcome is not None and layout == "text":
         releases = _counted(outcome.releases, "release")
         click.echo(f"{releases} and {_counted(outcome.objects, 'object')} are fine")
@@ -308,7 +280,7 @@ def explain(ctx: click.Context, model: str, environment: str, root: Path) -> Non
     if not releases:
         raise click.UsageError(f"{model} is not live in {environment}", ctx)
     rows = reporting.origins_table(explanation.origins(releases[0]))
-    _show_table(("setting", "from", "value"), rows)
+    terminal.show_table(("setting", "from", "value"), rows)
 
 
 @main.command()
@@ -337,7 +309,7 @@ def status(
     if layout == "json":
         click.echo(json.dumps(rows, indent=2))
     else:
-        _show_table(reporting.STATUS_COLUMNS, reporting.status_table(rows))
+        terminal.show_table(reporting.STATUS_COLUMNS, reporting.status_table(rows))
 
 
 @main.command()
@@ -430,91 +402,3 @@ def _selection(
 
 def _remember(ctx: click.Context, root: Path) -> None:
     ctx.meta["generator.root"] = root
-
-
-def _show_problems(problems: Iterable[Problem], root: Path, *, to_stdout: bool = False) -> None:
-    from generator import reporting
-
-    stream = sys.stdout if to_stdout else sys.stderr
-    text = reporting.problems_text(list(problems), _lines(root), _style(stream))
-    click.echo(text, err=not to_stdout)
-
-
-def _lines(root: Path) -> Callable[[Where], str]:
-    """Read lines of files once per file, and none where a file cannot be read."""
-    texts: dict[str, list[str]] = {}
-
-    def line(where: Where) -> str:
-        if not where.line:
-            return ""
-        if where.file not in texts:
-            try:
-                text = (root / where.file).read_text("utf-8-sig", errors="replace")
-            except OSError:
-                text = ""
-            texts[where.file] = text.split("\n")
-        lines = texts[where.file]
-        return lines[where.line - 1] if where.line <= len(lines) else ""
-
-    return line
-
-
-def _style(stream: Any) -> Style:
-    """Colour where a person looks and has not asked for none."""
-    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return lambda text, _: text
-    return lambda text, kind: click.style(text, **_COLOURS.get(kind, {}))
-
-
-def _show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from generator import reporting
-
-    if not sys.stdout.isatty():
-        click.echo(reporting.columns(header, rows))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
-
-
-class _ProgressBar(AbstractContextManager["_ProgressBar"]):
-    """A bar on stderr, for people, once the work has taken a second."""
-
-    def __init__(self) -> None:
-        self._started = monotonic()
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-
-    def update(self, done: int, total: int) -> None:
-        """Show how far the work is."""
-        if self._bar is None:
-            if monotonic() - self._started < _QUIET_SECONDS or not sys.stderr.isatty():
-                return
-            self._open(total)
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done)
-
-    def _open(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._bar = Progress(console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task("rendering", total=total)
-        self._bar.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Remove the bar."""
-        if self._bar is not None:
-            self._bar.stop()

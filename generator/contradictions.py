@@ -126,6 +126,7 @@ def of_release(
     yield from _sharing(model, environment, merged, strategy)
     yield from _queue(environment, merged)
     yield from _gpu(environment, merged)
+    yield from _amounts(merged)
     yield from _limits(merged)
     yield from _scaling(model, environment, merged, strategy)
     yield from _lengths(model, environment, merged, strategy)
@@ -215,6 +216,36 @@ def _gpu(environment: Environment, merged: Settings) -> Iterator[Problem]:
 
 def _flavors(name: str, usable: list[str]) -> str:
     return suggestion(name, usable) if usable else "the environment has no accelerators at all"
+
+
+_LEAST_MEMORY, _MOST_CPU = 2**20, 1024
+
+
+def _amounts(merged: Settings) -> Iterator[Problem]:
+    """Refuse what is an amount to Kubernetes and cannot be meant: 512m of memory is half a byte."""
+    resources = merged.get("serving", "resources") or {}
+    for block, amounts in (((), resources), (("limits",), resources.get("limits", {}))):
+        place = ("serving", "resources", *block)
+        memory, cpu = amounts.get("memory"), amounts.get("cpu")
+        if memory is not None and quantities.parse(memory) < _LEAST_MEMORY:
+            message = f"{memory} of memory is less than a MiB: {_unit(str(memory))}"
+            yield merged.problem("E204", message, (*place, "memory"), _more(str(memory)))
+        if cpu is not None and quantities.parse(cpu) > _MOST_CPU:
+            message = f"{cpu} CPU cores are more than a node can have"
+            hint = f"did you mean `{cpu}m`?" if str(cpu).isdigit() else "500m is half a core"
+            yield merged.problem("E204", message, (*place, "cpu"), hint)
+
+
+def _unit(memory: str) -> str:
+    return "`m` is a thousandth of a byte" if memory.endswith("m") else "no unit means bytes"
+
+
+def _more(memory: str) -> str:
+    number = memory.removesuffix("m")
+    if not number.replace(".", "").strip("0"):
+        return "remove it, or write for example `1Gi`"
+    unit = "Gi" if len(number) < 3 and number == memory else "Mi"
+    return f"did you mean `{number}{'Gi' if '.' in number else unit}`?"
 
 
 def _limits(merged: Settings) -> Iterator[Problem]:
