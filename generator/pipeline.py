@@ -9,7 +9,7 @@ from pathlib import Path
 from generator import fleet, object_schemas, state, workers, write
 from generator.fleet import Fleet
 from generator.problems import GenError, Problem, errors, merged
-from generator.records import Change, Changes, Release
+from generator.records import Changes, Release
 from generator.state import Memory, Proof
 from generator.subjects import EVERYTHING, OWN_SCHEMAS, Repository, Selection, Subject
 
@@ -33,9 +33,9 @@ class Done:
     """What is left of a subject once its files are dealt with: it has to fit through a pipe."""
 
     problems: list[Problem]
-    changes: list[Change]
+    changes: Changes
+    deletions: list[str]
     proof: Proof
-    is_new: bool = True
 
 
 def _silent(done: int, total: int) -> None:
@@ -68,8 +68,8 @@ def compare(
 ) -> Outcome:
     """Run every stage and say what writing would change. Raises GenError with every problem."""
     tree = write.Tree(root, dry=True, texts=texts)
-    run = _Run(Repository(root, selection), progress, tree=tree, jobs=jobs)
-    return run.outcome(keep_all=texts)
+    repository = Repository(root, selection)
+    return _Run(repository, progress, tree=tree, jobs=jobs, keep_all=texts).outcome()
 
 
 def apply(
@@ -90,8 +90,10 @@ def apply(
         memory = Memory(root, cache) if cache and selection == EVERYTHING else None
         tree = write.Tree(root, dry=False, texts=texts)
         try:
-            run = _Run(Repository(root, selection), progress, tree=tree, memory=memory, jobs=jobs)
-            outcome = run.outcome(keep_all=texts)
+            repository = Repository(root, selection)
+            outcome = _Run(
+                repository, progress, tree=tree, memory=memory, jobs=jobs, keep_all=texts
+            ).outcome()
             tree.commit()
         finally:
             tree.discard()
@@ -127,16 +129,18 @@ class _Run:
         tree: write.Tree | None = None,
         memory: Memory | None = None,
         jobs: int = 1,
+        keep_all: bool = False,
     ) -> None:
+        self._keep_all = keep_all
         self._repository = repository
         self._progress = progress
         self._tree = tree
         self._memory = memory
         self._jobs = jobs
 
-    def outcome(self, *, keep_all: bool = False) -> Outcome:
+    def outcome(self) -> Outcome:
         """Deal with every subject; raise every problem of all of them at the end."""
-        outcome = Outcome(changes=Changes(keep_all=keep_all))
+        outcome = Outcome(changes=Changes(keep_all=self._keep_all))
         problems, together = list(self._repository.problems), Fleet()
         for subject, done in self._all_done():
             problems += done.problems
@@ -158,9 +162,8 @@ class _Run:
     def _settle(self, tree: write.Tree, subject: Subject, done: Done) -> None:
         """Tell the tree what a subject came to, wherever that was found out."""
         tree.keep_all(done.proof.paths(subject.name))
-        for change in done.changes:
-            if change.kind == "delete":
-                tree.delete(change.path)
+        for path in done.deletions:
+            tree.delete(path)
 
     def _all_done(self) -> Iterator[tuple[Subject, Done]]:
         """Deal with the subjects in order; the unproven ones in several processes."""
@@ -170,7 +173,7 @@ class _Run:
         results = workers.spread(self._done, pending, self._jobs)
         for count, subject in enumerate(subjects, start=1):
             proof = proven.get(subject.path)
-            yield subject, (next(results) if proof is None else Done([], [], proof, is_new=False))
+            yield subject, (next(results) if proof is None else _proven(proof))
             self._progress(count, len(subjects))
 
     def _proof(self, subject: Subject) -> Proof | None:
@@ -181,11 +184,15 @@ class _Run:
         source = self._memory.source(subject.path) if self._memory else ""
         rendered = self._repository.rendered(subject)
         paths = [file.path for file in rendered.files]
-        problems, changes = list(rendered.problems), []
+        problems, changes = list(rendered.problems), Changes(keep_all=self._keep_all)
+        deletions: list[str] = []
         if self._tree is not None and not errors(problems):
             try:
-                changes = [self._tree.put(file) for file in rendered.files]
-                changes += self._tree.leftovers(paths)
+                for file in rendered.files:
+                    changes.add(self._tree.put(file))
+                for change in self._tree.leftovers(paths):
+                    changes.add(change)
+                    deletions.append(change.path)
             except GenError as error:
                 problems += error.problems
         proof = Proof(
@@ -196,17 +203,20 @@ class _Run:
             objects=rendered.objects,
             warnings=len(set(problems)),
             entries=state.entries(paths),
-            claims=tuple(map(fleet.digest, rendered.claims)),
+            claims=fleet.packed(rendered.claims),
         )
-        return Done(problems, changes, proof)
+        return Done(problems, changes, deletions, proof)
+
+
+def _proven(proof: Proof) -> Done:
+    """What is left to do of a subject that is as it was: to count it."""
+    changes = Changes()
+    changes.counts["identical"] = proof.files
+    return Done([], changes, [], proof)
 
 
 def _count(outcome: Outcome, done: Done) -> None:
-    proof = done.proof
-    outcome.releases += proof.releases
-    outcome.objects += proof.objects
-    outcome.warned += proof.warnings
-    for change in done.changes:
-        outcome.changes.add(change)
-    if not done.is_new:
-        outcome.changes.counts["identical"] += proof.files
+    outcome.releases += done.proof.releases
+    outcome.objects += done.proof.objects
+    outcome.warned += done.proof.warnings
+    outcome.changes.merge(done.changes)

@@ -341,6 +341,13 @@ class Changes:
         if self.keep_all or len(self.listed) < LISTED:
             self.listed.append(change)
 
+    def merge(self, other: Changes) -> None:
+        """Take in the changes of a part."""
+        self.counts.update(other.counts)
+        self.folders.update(other.folders)
+        room = len(other.listed) if self.keep_all else LISTED - len(self.listed)
+        self.listed += other.listed[: max(room, 0)]
+
     @property
     def total(self) -> int:
         """How many files are not as they should be."""

@@ -12,14 +12,14 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from generator import __version__
 
-_FORMAT = 2
+_FORMAT = 3
 _NAME = "*"
 """Stands for the subject's name in a layout; no name has one."""
 
@@ -39,7 +39,7 @@ class Proof:
     objects: int
     warnings: int
     entries: int
-    claims: tuple[int, ...]
+    claims: bytes
 
     def paths(self, name: str) -> list[str]:
         """List the subject's files."""
@@ -157,7 +157,7 @@ def _parsed(document: dict[str, Any]) -> State:
             objects=objects,
             warnings=warnings,
             entries=entries,
-            claims=tuple(claims),
+            claims=bytes.fromhex(claims),
         )
         for subject, (
             source,
@@ -190,7 +190,7 @@ def save(path: Path, state: State) -> None:
                 proof.objects,
                 proof.warnings,
                 proof.entries,
-                proof.claims,
+                proof.claims.hex(),
             )
             for subject, proof in state.proofs.items()
         },
@@ -216,6 +216,7 @@ class Memory:
         is_valid = previous is not None and previous.shared == self._shared
         self._known = previous.proofs if previous is not None and is_valid else {}
         self._next = State(self._shared)
+        self._layouts: dict[str, str] = {}
 
     def source(self, document: str) -> str:
         """Digest a subject's document as it is now; empty if it cannot be read."""
@@ -232,8 +233,9 @@ class Memory:
         return known if is_intact(self._root, name, known) else None
 
     def remember(self, document: str, proof: Proof) -> None:
-        """Keep a proof for the next run."""
-        self._next.proofs[document] = proof
+        """Keep a proof for the next run; most subjects share one layout."""
+        shared_layout = self._layouts.setdefault(proof.layout, proof.layout)
+        self._next.proofs[document] = replace(proof, layout=shared_layout)
 
     def save(self) -> None:
         """Leave what was remembered for the next run, if it is anything new."""

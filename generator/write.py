@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,13 +104,15 @@ class Tree:
         folder, _, name = path.rpartition("/")
         listing = self._folders.get(folder) or self._open(folder)
         listing.names.discard(name)
-        if not name.endswith(".yaml"):
-            self._folders[path] = _EMPTY
 
-    def keep_all(self, paths: Iterable[str]) -> None:
+    def keep_all(self, paths: Collection[str]) -> None:
         """Leave a subject's files as they are: its folders are its own, so they go as a whole."""
-        for path in dict.fromkeys(_own_root(path) for path in paths):
-            self.keep(path)
+        roots = dict.fromkeys(_own_root(path) for path in paths)
+        for folder in {path.rpartition("/")[0] for path in paths}:
+            if any(folder == root or folder.startswith(f"{root}/") for root in roots):
+                self._folders.pop(folder, None)
+        for root in roots:
+            self.keep(root)
 
     def leftovers(self, paths: Iterable[str]) -> Iterator[Change]:
         """Find what stands in the folders of files that were put, is gen's and was not put."""
