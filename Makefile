@@ -57,7 +57,7 @@ lint-types: $(VENV)/tested
 	$(SAY) mypy "strict"
 	@$(BIN)/mypy
 
-bench: $(VENV)/tested tools ## measure a fleet of MODELS=1000 beside other tools (about MINUTES)
+bench: $(VENV)/tested tools ## measure a fleet of MODELS=1000 beside other tools (ten minutes)
 	@$(BIN)/python -m benchmarks fleet --models $(or $(MODELS),1000) $(ARGS)
 
 bench-large: $(VENV)/tested ## measure how fleets of 100, 1,000 and 10,000 models compare

@@ -32,7 +32,7 @@ _LITERAL = re.compile(
 _KEY_LIMIT = 1_024
 """How far libyaml looks for the colon behind a key."""
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
-_MEMO_LIMIT = 100_000
+_MEMO_LIMIT = 5_000
 _BLOCKS_LIMIT = 4096
 
 _memo: dict[str, str] = {}

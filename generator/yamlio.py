@@ -221,7 +221,7 @@ _READ: dict[str, Any] = {
 }
 
 _memo: dict[str, Any] = {}
-_MEMO_LIMIT = 50_000
+_MEMO_LIMIT = 5_000
 
 
 def _plain(text: str) -> Any:

@@ -6,6 +6,7 @@ what a person sees in an editor.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -165,3 +166,22 @@ def removed(entry: Entry) -> Iterator[Edit]:
 
 def _line(text: str, index: int) -> int:
     return text.count("\n", 0, index) + 1
+
+
+_SIGNS = "{}[]:,\"'#&*!|>%@`\t\n\r -?~<=\0\x85\u2028\ufeff\u200b🎉0"
+
+
+def damaged(text: str, chance: random.Random) -> str:
+    """Lose, insert or cut a little somewhere, as an editor or a merge may."""
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        at = chance.randrange(len(text) + 1)
+        some = text[at : at + chance.randrange(30)]
+        text = chance.choice(
+            (
+                text[:at] + text[at + len(some) :],
+                text[:at] + chance.choice(_SIGNS) + text[at:],
+                text[:at] + some + text[at:],
+                text[:at],
+            )
+        )
+    return text

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
 from helpers import OUTPUT, problems_of, read_tree, told, write_tree
 
-from generator import pipeline
+from generator import pipeline, subjects
+from generator.check import Judge
 from generator.codes import CODES
 from generator.rules.serving import RULES
 
@@ -27,6 +29,19 @@ BEYOND_FOLDERS = {
     "E401",  # names of documents differ, and no name can be one of gen's own
     "E701",  # the disk itself refuses
 }
+
+
+_judge = cache(Judge)
+
+
+def _judge_of(kubernetes: str, own: Path) -> Judge:
+    return Judge(kubernetes, own) if own.is_dir() else _judge(kubernetes)
+
+
+@pytest.fixture(autouse=True)
+def schemas_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling the schemas of objects takes longer than all else that a case does."""
+    monkeypatch.setattr(subjects, "Judge", _judge_of)
 
 
 def _cases(kind: str) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,7 +48,7 @@ def _problems(path: Path, text: str, root: Path) -> list[Problem]:
     """Load and validate one document that is not in any repository."""
     kind, copy = KINDS[path.parent.name], root / path.parent.name / path.name
     copy.parent.mkdir(exist_ok=True)
-    copy.write_text(text)
+    copy.write_bytes(text.encode())
     found: list[Problem] = []
 
     def read() -> None:
@@ -99,6 +101,18 @@ def test_missing_key_is_one_problem_where_it_belongs(path: Path, tmp_path: Path)
     edits = _edits(path, spec_edits.removed)
     assert edits
     assert _surprises(path, edits, tmp_path) == []
+
+
+@documents
+def test_damage_is_never_a_bug_of_gen(path: Path, tmp_path: Path) -> None:
+    chance, refused = random.Random(path.name), 0
+    for _ in range(60):
+        text = spec_edits.damaged(path.read_text(), chance)
+        problems = _problems(path, text, tmp_path)
+        refused += bool(problems)
+        after_the_last = len(re.split("\r\n|[\r\n\x85\u2028\u2029]", text)) + 1
+        assert all(1 <= problem.where.line <= after_the_last for problem in problems), text
+    assert refused > 30
 
 
 @pytest.mark.parametrize("document", ["models/churn.yaml", "environments/prod.yaml"])

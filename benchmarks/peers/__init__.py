@@ -1,0 +1,1 @@
+"""The same objects by other tools: the smallest honest project of each."""
