@@ -15,7 +15,7 @@ def main() -> None:
     if arguments == ["--version"]:
         from generator import __version__
 
-        sys.stdout.write(f"gen {__version__}\n")
+        _say(f"gen {__version__}\n")
     elif not _told_help(arguments):
         from generator import cli
 
@@ -29,10 +29,16 @@ def _told_help(arguments: list[str]) -> bool:
     name = "-".join(["gen", *arguments[:-1]])
     try:
         with open(f"{os.path.dirname(__file__)}/help/{name}.txt", encoding="utf-8") as text:
-            sys.stdout.write(text.read())
+            _say(text.read())
     except OSError:
         return False
     return True
+
+
+def _say(text: str) -> None:
+    """Print, unless there is nowhere to: a closed stdout is None."""
+    if sys.stdout is not None:
+        sys.stdout.write(text)
 
 
 def _columns() -> int:

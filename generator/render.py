@@ -296,11 +296,17 @@ def _undefined(error: jinja2.UndefinedError, context: Mapping[str, Any]) -> tupl
     field = _NO_FIELD.search(message)
     if field:
         known = sandbox.FIELDS[getattr(records, field[1])]
-        return f"a {field[1]} has no `{field[2]}`", schema.suggestion(field[2], sorted(known))
+        return f"{_article(field[1])} {field[1]} has no `{field[2]}`", schema.suggestion(
+            field[2], sorted(known)
+        )
     name = _NO_NAME.search(message)
     if name:
         return f"there is no `{name[1]}` here", schema.suggestion(name[1], sorted(context))
     return message, ""
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "AEIOU" else "a"
 
 
 def _place(frame: FrameType | None) -> tuple[str, int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 
 from generator import __version__
 
-_FORMAT = 3
+_FORMAT = 4
 _NAME = "*"
 """Stands for the subject's name in a layout; no name has one."""
 
@@ -135,74 +135,63 @@ def place(cache: Path, root: Path) -> Path:
 def load(path: Path) -> State | None:
     """Read a state; None unless it is whole and of this version."""
     try:
-        checksum, _, body = read(str(path)).partition(b"\n")
+        body, _, checksum = read(str(path)).rpartition(b"\n")
         if checksum.decode() != sha256(body).hexdigest():
             return None
-        document = json.loads(body)
-        if document["format"] != [_FORMAT, __version__]:
+        lines = body.split(b"\n")
+        form, digest_of_shared, layouts = json.loads(lines[0])
+        if form != [_FORMAT, __version__]:
             return None
-        return _parsed(document)
+        return State(digest_of_shared, dict(_proof(line, layouts) for line in lines[1:]))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
 
 
-def _parsed(document: dict[str, Any]) -> State:
-    layouts: list[str] = document["layouts"]
-    proofs = {
-        subject: Proof(
-            source=source,
-            output=output,
-            layout=layouts[index],
-            releases=releases,
-            objects=objects,
-            warnings=warnings,
-            entries=entries,
-            claims=bytes.fromhex(claims),
-        )
-        for subject, (
-            source,
-            output,
-            index,
-            releases,
-            objects,
-            warnings,
-            entries,
-            claims,
-        ) in document["proofs"].items()
-    }
-    return State(document["shared"], proofs)
+def _proof(line: bytes, layouts: list[str]) -> tuple[str, Proof]:
+    subject, source, output, layout, counts, claims = json.loads(line)
+    releases, objects, warnings, entries = counts
+    return subject, Proof(
+        source=source,
+        output=output,
+        layout=layouts[layout],
+        releases=releases,
+        objects=objects,
+        warnings=warnings,
+        entries=entries,
+        claims=bytes.fromhex(claims),
+    )
 
 
 def save(path: Path, state: State) -> None:
     """Write a state whole or not at all; a cache that cannot be written is no problem."""
-    layouts = dict.fromkeys(proof.layout for proof in state.proofs.values())
-    order = {text: index for index, text in enumerate(layouts)}
-    document = {
-        "format": [_FORMAT, __version__],
-        "shared": state.shared,
-        "layouts": list(order),
-        "proofs": {
-            subject: (
-                proof.source,
-                proof.output,
-                order[proof.layout],
-                proof.releases,
-                proof.objects,
-                proof.warnings,
-                proof.entries,
-                proof.claims.hex(),
-            )
-            for subject, proof in state.proofs.items()
-        },
-    }
-    body = json.dumps(document, separators=(",", ":")).encode()
     temporary = path.with_suffix(f".{os.getpid()}")
+    hashed = sha256()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(sha256(body).hexdigest().encode() + b"\n" + body)
+        with temporary.open("wb") as file:
+            for number, line in enumerate(_lines(state)):
+                written = b"\n" + line if number else line
+                hashed.update(written)
+                file.write(written)
+            file.write(f"\n{hashed.hexdigest()}".encode())
         temporary.replace(path)
     except OSError:
         return
+
+
+def _lines(state: State) -> Iterator[bytes]:
+    """Write the form, then a line per proof, so that it is never in memory as a whole."""
+    layouts = dict.fromkeys(proof.layout for proof in state.proofs.values())
+    order = {text: index for index, text in enumerate(layouts)}
+    yield _line([[_FORMAT, __version__], state.shared, list(order)])
+    for subject, proof in state.proofs.items():
+        counts = proof.releases, proof.objects, proof.warnings, proof.entries
+        layout, claims = order[proof.layout], proof.claims.hex()
+        yield _line([subject, proof.source, proof.output, layout, counts, claims])
+
+
+def _line(content: list[Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 class Memory:

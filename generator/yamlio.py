@@ -138,20 +138,103 @@ def _syntax_issue(text: str, error: yaml.MarkedYAMLError) -> YamlIssue:
         return YamlIssue(line, column, "a tab cannot indent YAML", "indent with spaces")
     if "single document" in (error.context or ""):
         return YamlIssue(line, column, "a second document starts here", "one document per file")
-    context = f" {error.context}" if error.context else ""
-    return YamlIssue(line, column, f"this is not YAML: {problem}{context}", _syntax_hint(problem))
+    return (
+        _conflict(text)
+        or _unclosed(error, line)
+        or _unseparated(text, error, line, column)
+        or _syntax_in_words(text, error, line, column)
+    )
 
 
-def _syntax_hint(problem: str) -> str:
-    if "mapping values are not allowed" in problem:
-        return "a text that contains `: ` needs quotes"
-    if "undefined alias" in problem:
-        return "a text that starts with `*` needs quotes"
-    if "expected <block end>" in problem or "could not find expected ':'" in problem:
-        return "look at the indentation of this line and of the one above"
-    if "cannot start any token" in problem:
-        return "a text that starts with this character needs quotes"
-    return ""
+def _conflict(text: str) -> YamlIssue | None:
+    found = re.search("^<<<<<<< ", text, re.MULTILINE)
+    message = "two versions of this file were merged and nobody chose"
+    return found and _at(text, found.start(), message, "resolve the conflict")
+
+
+_OPEN = {"mapping": "brace", "sequence": "bracket", "scalar": "quote"}
+
+
+def _unclosed(error: yaml.MarkedYAMLError, line: int) -> YamlIssue | None:
+    """Blame the brace, bracket or quote that is still open, however late that is noticed."""
+    start, context, problem = error.context_mark, error.context or "", error.problem or ""
+    what = _OPEN.get(context.rpartition(" ")[2])
+    is_late = "unexpected" in problem if what == "quote" else "flow" in context
+    if what is None or start is None or not is_late:
+        return None
+    if what != "quote" and start.line + 1 == line:
+        return None
+    hint = "close it" if what == "quote" else "close it, and put commas between what it holds"
+    return YamlIssue(start.line + 1, start.column + 1, f"this {what} is not closed", hint)
+
+
+_NO_SPACE = re.compile(r"\s*(?:- )?([\w-]+):(?=[^\s/:])")
+
+
+def _unseparated(
+    text: str, error: yaml.MarkedYAMLError, line: int, column: int
+) -> YamlIssue | None:
+    """Blame the line above where a key has no colon, or no space behind it."""
+    problem, lines = error.problem or "", _lines(text)
+    if "could not find expected ':'" in problem and error.context_mark:
+        place = error.context_mark.line
+    elif "mapping values are not allowed" in problem and _is_key(lines[line - 1], column):
+        place = next((n for n in range(line - 2, -1, -1) if lines[n].strip()), 0)
+    else:
+        return None
+    above = lines[place]
+    glued = _NO_SPACE.match(above)
+    if glued:
+        message = f"a space is missing after `{glued[1]}:`"
+        return YamlIssue(place + 1, glued.end() + 1, message, "put a space after the colon")
+    if ":" not in above:
+        return YamlIssue(place + 1, _start(above), "a colon is missing", "a key ends with `: `")
+    message = "this line is indented further than the one above"
+    return YamlIssue(line, _start(lines[line - 1]), message, _ALIGN)
+
+
+def _start(line: str) -> int:
+    return len(line) - len(line.lstrip()) + 1
+
+
+_ALIGN = "give the keys of one block the same indentation"
+
+
+def _lines(text: str) -> list[str]:
+    """Split a text where libyaml counts lines."""
+    return [*re.split("\r\n|[\r\n\x85\u2028\u2029]", text), ""]
+
+
+def _is_key(line: str, column: int) -> bool:
+    """Say whether the colon at a column ends the first word of its line."""
+    return re.fullmatch(r"\s*(?:- )?[\w\"'.-]+", line[: column - 1]) is not None
+
+
+def _syntax_in_words(text: str, error: yaml.MarkedYAMLError, line: int, column: int) -> YamlIssue:
+    problem, whole = error.problem or "", _lines(text)[line - 1]
+    before, here = whole[: column - 1], whole[column - 1 : column]
+    if here in ("}", "]"):
+        return YamlIssue(line, column, f"this `{here}` closes nothing", "remove it")
+    for sign, message, hint in _SYNTAX:
+        if sign in problem and not (hint == _ALIGN and before.strip()):
+            return YamlIssue(line, column, message, hint)
+    said = " ".join(part for part in (problem, error.context) if part)
+    return YamlIssue(line, column, f"this is not YAML: {said}", "look at what stands before it")
+
+
+_SYNTAX = (
+    ("mapping values are not allowed", "a text with `: ` in it has no quotes", "quote the text"),
+    ("undefined alias", "this is not the name of an anchor", "quote a text that starts with `*`"),
+    ("cannot start any token", "no text starts like this", "quote a text that starts like this"),
+    ("unknown escape", "`\\` starts an escape here", "write `\\\\`, or use single quotes"),
+    ("expected ',' or", "a comma is missing before this", "put commas between what it holds"),
+    ("expected node content", "a value is missing before this", "write it, or remove the comma"),
+    ("did not find expected key", "this line is in line with none of the keys above", _ALIGN),
+    ("expected '-' indicator", "this line is in line with the items of a list", _ALIGN),
+    ("did not find expected key", "the value is over before this", "quote the whole text"),
+    ("<document start>", "the document is over before this", "put all keys into one mapping"),
+)
+"""What libyaml says, and what a person should hear instead."""
 
 
 def _starts_with_tab(text: str, line: int) -> bool:

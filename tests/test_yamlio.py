@@ -123,11 +123,11 @@ def test_what_yaml_offers_beyond_plain_data_is_refused_in_its_place(
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
-        ("a: b: c\n", (1, 5), "mapping values are not allowed"),
-        ("a: *b\n", (1, 4), "undefined alias"),
-        ("a: @b\n", (1, 4), "cannot start any token"),
-        ("a: [1\nb: 2\n", (2, 2), "did not find expected"),
-        ("a: 1\n  b: 2\n", (2, 4), "mapping values are not allowed"),
+        ("a: b: c\n", (1, 5), "has no quotes"),
+        ("a: *b\n", (1, 4), "not the name of an anchor"),
+        ("a: @b\n", (1, 4), "no text starts like this"),
+        ("a: [1\nb: 2\n", (1, 4), "this bracket is not closed"),
+        ("a: 1\n  b: 2\n", (2, 3), "indented further than the one above"),
         ('a: "\\ud800"\n', (1, 7), "invalid Unicode character escape code"),
         ("é: 1\na: \x01\n", (2, 4), "U+0001 is not allowed in YAML"),
         ("%YAML 9.9\n---\na: 1\n", (1, 1), "incompatible YAML document"),
@@ -163,7 +163,7 @@ def test_an_abyss_does_not_take_the_process_with_it(nesting: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "nested more than" in done.stdout or "this is not YAML" in done.stdout
+    assert "nested more than" in done.stdout or "no text starts like this" in done.stdout
 
 
 def bomb() -> str:

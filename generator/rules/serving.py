@@ -78,7 +78,7 @@ def _why_unpinned(variant: Variant) -> str:
 
 def _few_replicas(release: Release) -> Iterator[Problem]:
     least = release.environment.policy.min_replicas
-    found = release.stable.scaling.minimum
+    found = release.stable.scaling.minimum  # a canary may well be smaller
     if found < least:
         message = (
             f"{release.environment.name} asks for at least {least} replicas, and this is {found}"
@@ -87,9 +87,17 @@ def _few_replicas(release: Release) -> Iterator[Problem]:
 
 
 def _scaled_to_zero(release: Release) -> Iterator[Problem]:
-    if not release.environment.policy.scale_to_zero and release.stable.scaling.minimum == 0:
-        message = f"{release.environment.name} does not scale to zero"
-        yield _at(release, message, ("scaling", "min"), "write `min: 1`")
+    if release.environment.policy.scale_to_zero:
+        return
+    asleep = [variant for variant in release.variants if variant.scaling.minimum == 0]
+    if not asleep:
+        return
+    message, hint = f"{release.environment.name} does not scale to zero", "write `min: 1`"
+    own = (*release.pointer, "canary", "scaling", "min")
+    if release.stable.scaling.minimum > 0 and release.document.has(own):
+        yield Problem("", message, release.document.where(*own), hint)
+    else:
+        yield _at(release, message, ("scaling", "min"), hint)
 
 
 def _at(release: Release, message: str, pointer: tuple[str, ...], hint: str) -> Problem:
