@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
-import io
 import os
 import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Any, NoReturn, TypeVar
 
 Item = TypeVar("Item")
@@ -22,7 +21,8 @@ FIRST = 16
 """Items done before the fork, so that what they compile and load is there for every process."""
 
 
-_CHUNK = 1 << 20
+_AHEAD = 1 << 20
+"""Bytes of results that a child may be ahead of this process."""
 
 
 class WorkerError(Exception):
@@ -43,16 +43,14 @@ def spread(
         return
     yield from map(function, items[:FIRST])
     items = items[FIRST:]
-    cuts = [len(items) * job // jobs for job in range(jobs + 1)]
     gc.freeze()  # what is here by now is shared; collecting it would copy it into every child
-    children = [_Child(function, items[a:b]) for a, b in pairwise(cuts[1:])]
+    children = [_Child(function, items[job::jobs]) for job in range(1, jobs)]
     try:
-        for item in items[: cuts[1]]:
-            yield function(item)
-            for child in children:
-                child.listen()
+        for index, item in enumerate(items):
+            turn = index % jobs
+            yield children[turn - 1].result() if turn else function(item)
         for child in children:
-            yield from child.results()
+            child.finish()
     finally:
         gc.unfreeze()
         for child in children:
@@ -60,40 +58,37 @@ def spread(
 
 
 class _Child:
-    """A forked process with a slice of the items, and what has come from it so far."""
+    """A forked process with every so manieth item: neighbours cost alike, so all end together."""
 
     def __init__(self, function: Callable[[Item], Any], items: Sequence[Item]) -> None:
-        self._received = bytearray()
-        self._pipe, writing = os.pipe()
+        reading, writing = os.pipe()
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _AHEAD)
         self._process = os.fork()
         if not self._process:
+            os.close(reading)
             _work(function, items, writing)
         os.close(writing)
-        os.set_blocking(self._pipe, False)
+        self._pipe = os.fdopen(reading, "rb")
 
-    def listen(self) -> None:
-        """Take what is there, so that the child never waits for this process."""
+    def result(self) -> Any:
+        """Wait for the next result. Raises WorkerError if none comes any more."""
         try:
-            self._received += os.read(self._pipe, _CHUNK)
-        except BlockingIOError:
-            return
+            return pickle.load(self._pipe)
+        except (EOFError, pickle.UnpicklingError):
+            self.finish()
+            raise WorkerError("a worker ended without a word") from None
 
-    def results(self) -> Iterator[Any]:
-        """Wait for the end and give the results, one by one. Raises WorkerError without an end."""
-        os.set_blocking(self._pipe, True)
-        while chunk := os.read(self._pipe, _CHUNK):
-            self._received += chunk
+    def finish(self) -> None:
+        """Wait for the end. Raises WorkerError unless it is a good one."""
         _, status = os.waitpid(self._process, 0)
         self._process = 0
         if status:
             raise WorkerError(f"a worker ended with status {os.waitstatus_to_exitcode(status)}")
-        stream = io.BytesIO(self._received)
-        while stream.tell() < len(self._received):
-            yield pickle.load(stream)
 
     def end(self) -> None:
         """End a child that nobody waits for any more."""
-        os.close(self._pipe)
+        self._pipe.close()
         if self._process:
             os.kill(self._process, signal.SIGKILL)
             os.waitpid(self._process, 0)

@@ -701,3 +701,14 @@ def test_ctrl_c_leaves_the_tree_as_it_was(
     assert err == "\ninterrupted; every file is as it was or as it should be\n"
     assert not (endless / "rendered/.staging").exists()
     assert read_tree(endless) == before
+
+
+def test_ctrl_c_does_not_wait_for_another_process_to_end(endless: Path) -> None:
+    with rendering(endless) as process:
+        wait_until(lambda: staged(endless) > 0)
+        while (count := staged(endless)) != (time.sleep(0.5), staged(endless))[1]:
+            assert count
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130, "")
+    assert err == "\ninterrupted; every file is as it was or as it should be\n"

@@ -48,7 +48,7 @@ HOMES = {
     "click": "cli terminal",
     "rich": "terminal",
     "subprocess": "tools",
-    "fcntl": "write",
+    "fcntl": "write workers",
     "pickle": "workers",
 }
 """What has one home in the package; other modules ask there."""
