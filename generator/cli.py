@@ -206,7 +206,7 @@ def _told_unchanged(root: Path, cache: Path) -> bool:
     """Answer from the last run if nothing has changed since: then nothing has to be imported."""
     from generator import state
 
-    summary = state.unchanged(root, cache)
+    summary = state.unchanged(root, cache, _jobs())
     if summary is None:
         return False
     _tell_warnings(summary.warnings)

@@ -168,16 +168,14 @@ class _Run:
     def _all_done(self) -> Iterator[tuple[Subject, Done]]:
         """Deal with the subjects in order; the unproven ones in several processes."""
         subjects = self._repository.subjects
-        proven = {s.path: p for s in subjects if (p := self._proof(s)) is not None}
+        documents = {subject.path: subject.name for subject in subjects}
+        proven = self._memory.proven(documents, self._jobs) if self._memory else {}
         pending = [subject for subject in subjects if subject.path not in proven]
         results = workers.spread(self._done, pending, self._jobs)
         for count, subject in enumerate(subjects, start=1):
             proof = proven.get(subject.path)
             yield subject, (next(results) if proof is None else _proven(proof))
             self._progress(count, len(subjects))
-
-    def _proof(self, subject: Subject) -> Proof | None:
-        return self._memory.proof(subject.path, subject.name) if self._memory else None
 
     def _done(self, subject: Subject) -> Done:
         """Render a subject and put its files, unless something is wrong with it."""

@@ -703,11 +703,17 @@ def test_ctrl_c_leaves_the_tree_as_it_was(
     assert read_tree(endless) == before
 
 
+def _rests(fleet: Path) -> bool:
+    """Say whether nothing was staged for a while."""
+    before = staged(fleet)
+    time.sleep(0.5)
+    return staged(fleet) == before
+
+
 def test_ctrl_c_does_not_wait_for_another_process_to_end(endless: Path) -> None:
     with rendering(endless) as process:
         wait_until(lambda: staged(endless) > 0)
-        while (count := staged(endless)) != (time.sleep(0.5), staged(endless))[1]:
-            assert count
+        wait_until(lambda: _rests(endless))
         os.kill(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (130, "")
