@@ -48,9 +48,14 @@ class Document:
 
     def has(self, pointer: Pointer) -> bool:
         """Say whether the document has a value at a pointer."""
-        node: Any = self.data
-        for step in pointer:
-            if not isinstance(node, dict) or step not in node:
-                return False
-            node = node[step]
-        return True
+        return has(self.data, pointer)
+
+
+def has(data: Any, pointer: Pointer) -> bool:
+    """Say whether maps within maps have a value at a pointer."""
+    node = data
+    for step in pointer:
+        if node.__class__ is not dict or step not in node:
+            return False
+        node = node[step]
+    return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from generator.documents import Document
+from generator.documents import Document, has
 from generator.problems import Problem, Where
 from generator.yamlio import Pointer
 
@@ -234,12 +234,7 @@ class Layer:
 
     def has(self, pointer: Pointer) -> bool:
         """Say whether this layer sets the value."""
-        node: Any = self.data
-        for step in pointer:
-            if not isinstance(node, dict) or step not in node:
-                return False
-            node = node[step]
-        return True
+        return has(self.data, pointer)
 
 
 @dataclass(frozen=True, slots=True)
