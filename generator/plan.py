@@ -10,10 +10,16 @@ from collections.abc import Iterator
 from functools import cache
 
 from generator.problems import GenError, Problem, Where
-from generator.records import Autoscaler, Environment, Json, PlannedFile, Release, Variant
-
-RENDERED, ARGOCD = "rendered", "argocd"
-"""The only folders that gen writes to."""
+from generator.records import (
+    ARGOCD,
+    RENDERED,
+    Autoscaler,
+    Environment,
+    Json,
+    PlannedFile,
+    Release,
+    Variant,
+)
 
 KUSTOMIZATION = "kustomization.yaml"
 

@@ -270,6 +270,9 @@ class Release:
         return ("environments", self.environment.name)
 
 
+RENDERED, ARGOCD = "rendered", "argocd"
+"""The only folders that gen writes to."""
+
 HEADER = "# Rendered by gen from "
 """How every file that gen owns begins; nothing else is ever overwritten or deleted."""
 

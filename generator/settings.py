@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from generator.documents import Document
-from generator.problems import Problem, Severity, Where
+from generator.problems import Problem, Where
 from generator.records import Environment, Json, Layer
 from generator.yamlio import Pointer
 
@@ -119,8 +119,3 @@ def origin(layers: tuple[Layer, ...], pointer: Pointer) -> Where | None:
         if layer.has(pointer):
             return layer.document.where(*layer.prefix, *pointer) if layer.document else None
     return None
-
-
-def warning(problem: Problem) -> Problem:
-    """Turn a problem into one that lets the run pass."""
-    return Problem(problem.code, problem.message, problem.where, problem.hint, Severity.WARNING)

@@ -11,7 +11,7 @@ from generator import check, fleet, load, plan, render, resolve, rules, validate
 from generator.check import Judge
 from generator.documents import Document
 from generator.problems import GenError, Problem
-from generator.records import Environment, PlannedFile, Release, RenderedFile, Workspace
+from generator.records import ARGOCD, Environment, PlannedFile, Release, RenderedFile, Workspace
 from generator.render import Engine
 from generator.rules.serving import RULES
 
@@ -57,9 +57,9 @@ def _subject_of(path: str) -> tuple[str, str, str]:
     """Tell from a path of the output its environment, and kind and name of its subject."""
     parts = path.removesuffix(".yaml").split("/")
     environment, leaf = parts[1], parts[2] if len(parts) > 2 else ""
-    if parts[0] == plan.ARGOCD and leaf.startswith("application-"):
+    if parts[0] == ARGOCD and leaf.startswith("application-"):
         leaf = leaf.removeprefix("application-")
-    elif parts[0] == plan.ARGOCD:
+    elif parts[0] == ARGOCD:
         return environment, "environment", environment
     if leaf in ("", "_platform"):
         return environment, "environment", environment

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Literal
 
 from generator.problems import GenError, Where, one
-from generator.records import HEADER, Change, RenderedFile
+from generator.records import ARGOCD, HEADER, RENDERED, Change, RenderedFile
 
-OWNED = ("rendered", "argocd")
+OWNED = (RENDERED, ARGOCD)
 """The only folders that gen writes to."""
 
-STAGING = "rendered/.staging"
+STAGING = f"{RENDERED}/.staging"
 _HEADER = HEADER.encode()
 _CHUNK = 1 << 16
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
