@@ -11,7 +11,7 @@ from pathlib import Path
 
 from generator import kustomize
 from generator.object_schemas import ObjectSchemas
-from generator.problems import GenError, Problem, Where
+from generator.problems import GenError, Problem, Where, one
 from generator.records import Json, RenderedFile
 from generator.schema import Validator, Violation, dotted
 
@@ -36,9 +36,18 @@ class Judge:
 
     def _compiled(self, *kind: str) -> Validator | None:
         if kind not in self._validators:
-            bundle = self._schemas.bundle(*kind)
-            self._validators[kind] = Validator(bundle) if bundle is not None else None
+            try:
+                bundle = self._schemas.bundle(*kind)
+                self._validators[kind] = Validator(bundle) if bundle is not None else None
+            except ValueError as error:
+                raise one("E605", *self._no_schema(kind, str(error))) from None
         return self._validators[kind]
+
+    def _no_schema(self, kind: tuple[str, ...], reason: str) -> tuple[str, Where, str]:
+        """Say which file of the repository's own cannot judge a kind, and why."""
+        path = f"schemas/{_schema_path(*kind)}"
+        message = f"this is no schema: {reason.rpartition(f'{path}: ')[2].splitlines()[0]}"
+        return message, Where(path), "mend it, or remove it to use what gen knows of the kind"
 
     def problems(self, item: Json, template: str, path: str) -> list[Problem]:
         """List what is wrong with one object; `path` is the file or folder it comes from."""
@@ -52,8 +61,7 @@ class Judge:
 
 
 def _schema_path(api_version: str, kind: str) -> str:
-    group, _, version = api_version.rpartition("/")
-    return f"{group or 'core'}/{version}/{kind.lower()}.json"
+    return f"{api_version}/{kind.lower()}.json"
 
 
 def _problem(item: Json, violation: Violation, where: Where, path: str) -> Problem:

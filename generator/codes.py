@@ -103,6 +103,10 @@ CODES: Mapping[str, str] = MappingProxyType(
             "Two documents make the same object of one cluster, and Argo CD would let them "
             "overwrite each other: rename one of them."
         ),
+        "E605": (
+            "A file in the repository's own schemas/ is no JSON Schema of the kind that it is "
+            "named for: mend it, or remove it."
+        ),
         "E701": (
             "The disk refuses to be written: look at permissions and free space, then run again; "
             "every file is either as it was or as it should be."
