@@ -1,0 +1,403 @@
+"""The capacity of queues and nodes, compared with what all models ask for.
+
+`Capacity.alone` judges one model, `Capacity.together` all of an environment, `of_fleet` everything.
+Nothing is found without a proof: where Pods might fit and nobody knows how, nothing is said.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Literal
+
+from generator import assignment, demand, packing, quotas
+from generator.assignment import Claim, Kind, Load, Placement
+from generator.demand import CPU, MEMORY, Demand, Pods
+from generator.outcomes import Cause, Outcome, Part
+from generator.packing import Nodes
+from generator.quotas import Cell, Pool, Usage
+from generator.records import Environment, Flavor, Json, Release
+
+Level = Literal["minimum", "maximum"]
+"""How many replicas of each version there are."""
+
+
+Row = tuple[str, Pods, Kind]
+"""Pods with their model and as Kueue sees them."""
+
+_MOST_PROOFS = 20
+"""Updates that are looked at one by one where Pods have a choice of flavors."""
+
+
+class Capacity:
+    """What one environment can hold."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.pools: dict[Cell, Pool] = quotas.pools(environment)
+        self._kinds: dict[tuple[str, str, int, int, int], Kind] = {}
+        self._suits: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._reach: dict[tuple[Cell, str], int] = {}
+        self._placements: dict[frozenset[tuple[Kind, int]], Placement] = {}
+        self._verdicts: dict[tuple[str, str, tuple[tuple[int, ...], ...]], Outcome | None] = {}
+
+    def kind(self, asked: Demand, pods: Pods) -> Kind:
+        """Describe Pods as Kueue sees them."""
+        key = (asked.queue, asked.flavor, pods.cpu, pods.memory, pods.accelerators)
+        known = self._kinds.get(key)
+        if known is None:
+            known = self._kinds[key] = self._kind(asked, pods)
+        return known
+
+    def _kind(self, asked: Demand, pods: Pods) -> Kind:
+        amounts = {CPU: pods.cpu, MEMORY: pods.memory}
+        if asked.flavor:
+            amounts[self.environment.flavors[asked.flavor].resource] = pods.accelerators
+        sizes = tuple((name, size) for name, size in amounts.items() if size)
+        kind = Kind(asked.queue, self._suited(asked.queue, asked.flavor), sizes)
+        able = tuple(flavor for flavor in kind.flavors if self._holds(kind, flavor))
+        return kind._replace(flavors=able) if able else kind
+
+    def _suited(self, queue: str, flavor: str) -> tuple[str, ...]:
+        """Name the flavors that may admit Pods if there is quota, in the queue's order."""
+        known = self._suits.get((queue, flavor))
+        if known is None:
+            flavors = self.environment.flavors
+            own = flavors.get(flavor)
+            names = [grant["name"] for grant in self.environment.queues[queue].flavors]
+            known = tuple(name for name in names if is_suited(own, flavors[name]))
+            self._suits[queue, flavor] = known
+        return known
+
+    def reachable(self, cell: Cell, queue: str) -> int:
+        """Say how much a queue could ever use; 0 of what it has no quota of."""
+        known = self._reach.get((cell, queue))
+        if known is None:
+            pool = self.pools.get(cell, {})
+            known = quotas.reachable(pool, queue) if queue in pool else 0
+            self._reach[cell, queue] = known
+        return known
+
+    def _holds(self, kind: Kind, flavor: str) -> bool:
+        """Say whether a flavor could ever hold one Pod of a kind."""
+        return all(
+            size <= self.reachable((flavor, resource), kind.queue) for resource, size in kind.sizes
+        )
+
+    def _rows(self, demands: Iterable[Demand]) -> list[Row]:
+        """List the Pods that Kueue admits, without those that ask for nothing."""
+        found = []
+        for asked in demands:
+            for pods in asked.pods if asked.queue else ():
+                kind = self.kind(asked, pods)
+                if kind.sizes and kind.flavors:
+                    found.append((asked.model, pods, kind))
+        return found
+
+    def usage(self, demands: Iterable[Demand], level: Level) -> Usage:
+        """Place Pods as Kueue would; those without room count for the first flavor of theirs."""
+        return assignment.place(self.pools, _load(self._rows(demands), level)).usage
+
+    def _placed(self, load: Load) -> Placement:
+        """Place Pods, the same ones only once."""
+        key = frozenset(load.items())
+        known = self._placements.get(key)
+        if known is None:
+            known = self._placements[key] = assignment.place(self.pools, load)
+        return known
+
+    def alone(self, asked: Demand) -> Outcome | None:
+        """Find out whether a model could never run, even if nothing else did.
+
+        A flavor that its queue does not have is another rule's.
+        """
+        if not asked.queue or not self.has_quota(asked):
+            return None
+        sizes = tuple((p.cpu, p.memory, p.accelerators, p.minimum) for p in asked.pods)
+        key = (asked.queue, asked.flavor, sizes)
+        if key not in self._verdicts:
+            self._verdicts[key] = self._alone(asked)
+        found = self._verdicts[key]
+        return found and replace(found, models=(asked.model,))
+
+    def has_quota(self, asked: Demand) -> bool:
+        """Say whether a model's queue has the flavor that it asks for."""
+        if not asked.queue:
+            return True
+        grants = self.environment.queues[asked.queue].flavors
+        return not asked.flavor or any(grant["name"] == asked.flavor for grant in grants)
+
+    def _alone(self, asked: Demand) -> Outcome | None:
+        for kind in {self.kind(asked, pods): None for pods in asked.pods}:
+            if not self._is_possible(kind):
+                flavors = (asked.flavor,) if asked.flavor in kind.flavors else kind.flavors
+                where = (self.environment.name, (asked.queue,), flavors)
+                return Outcome("never", *where, self._beyond(kind), ())
+        placed = self._placed(_load(self._rows([asked]), "minimum"))
+        return self._outcome("never", placed, {}) if placed.shortage else None
+
+    def _is_possible(self, kind: Kind) -> bool:
+        """Say whether one Pod of a kind could ever run."""
+        return bool(kind.flavors) and self._holds(kind, kind.flavors[0])
+
+    def _beyond(self, kind: Kind) -> tuple[Part, ...]:
+        """Say what of a single Pod is more than any flavor could hold."""
+        found = []
+        for resource, size in kind.sizes if kind.flavors else ():
+            cells = [(flavor, resource) for flavor in kind.flavors]
+            held = max(self.reachable(cell, kind.queue) for cell in cells)
+            if size > held:
+                found.append(Part(resource, size, held))
+        return tuple(found)
+
+    def _outcome(
+        self, cause: Cause, placed: Placement, models: Mapping[Kind, Counter[str]]
+    ) -> Outcome:
+        """Turn a shortage into an outcome, with those who compete, the largest first."""
+        shortage = placed.shortage
+        assert shortage is not None
+        hit: Counter[str] = Counter()
+        for kind, counts in models.items():
+            if shortage.is_of(kind):
+                size = dict(kind.sizes).get(shortage.lacks[0].resource, 0) if shortage.lacks else 1
+                hit.update({model: count * size for model, count in counts.items()})
+        return Outcome(
+            cause,
+            self.environment.name,
+            tuple(dict.fromkeys(queue for queue, _ in shortage.claims)),
+            tuple(dict.fromkeys(name for _, names in shortage.claims for name in names)),
+            tuple(Part(lack.resource, lack.asked, lack.held) for lack in shortage.lacks),
+            _largest_first(hit),
+        )
+
+    def together(self, demands: Iterable[Demand]) -> list[Outcome]:
+        """Find out what does not fit at once, of models that would fit alone."""
+        fitting = self._fitting(demands)
+        found = list(self._quota(self._rows(fitting)))
+        nodes = list(self._nodes(fitting, found))
+        full = {outcome.flavors for outcome in nodes if outcome.cause == "nodes"}
+        quota = [o for o in found if o.cause != "update" or o.flavors not in full]
+        return [*quota, *nodes, *self._hardware()]
+
+    def _fitting(self, demands: Iterable[Demand]) -> list[Demand]:
+        """Leave out what fails alone; where all fit at once, nothing does."""
+        possible = [
+            asked
+            for asked in demands
+            if not asked.queue
+            or (
+                self.has_quota(asked)
+                and all(self._is_possible(self.kind(asked, pods)) for pods in asked.pods)
+            )
+        ]
+        parts = assignment.parts(self.pools, _load(self._rows(possible), "minimum"))
+        if all(self._placed(part).shortage is None for part in parts):
+            return possible
+        return [asked for asked in possible if self.alone(asked) is None]
+
+    def _quota(self, rows: list[Row]) -> Iterator[Outcome]:
+        short: set[Kind] = set()
+        for part in assignment.parts(self.pools, _load(rows, "minimum")):
+            placed = self._placed(part)
+            if placed.shortage:
+                short.update(part)
+                yield self._outcome("minimum", placed, _models(rows, "minimum"))
+            else:
+                yield from self._stuck(_updates(rows, part), part, placed.usage)
+        for part in assignment.parts(self.pools, _load(rows, "maximum")):
+            placed = self._placed(part)
+            if placed.shortage and short.isdisjoint(part):
+                yield self._outcome("maximum", placed, _models(rows, "maximum"))
+
+    def _stuck(
+        self, wanted: Mapping[tuple[Kind, int], Counter[str]], part: Load, usage: Usage
+    ) -> Iterator[Outcome]:
+        """Prove what is wanted impossible, once for all Pods that compete for the same."""
+        is_plain = all(len(kind.flavors) == 1 for kind in part)
+        found: dict[Claim, tuple[Outcome, Counter[str]]] = {}
+        attempts = 0
+        for (kind, extra), models in sorted(wanted.items()):
+            if max(usage.fits(name, kind.queue, kind.sizes) for name in kind.flavors) >= extra:
+                continue
+            if not (is_plain and kind.claim in found):
+                attempts += 1
+                if attempts > _MOST_PROOFS:
+                    break
+                placed = self._placed({**part, kind: part[kind] + extra})
+                if not placed.shortage:
+                    continue
+                found.setdefault(kind.claim, (self._outcome("update", placed, {}), Counter()))
+            found[kind.claim][1].update(models)
+        for outcome, counts in found.values():
+            yield replace(outcome, models=_largest_first(counts))
+
+    def _nodes(self, demands: list[Demand], found: list[Outcome]) -> Iterator[Outcome]:
+        """Find accelerators that there are not nodes for, where quota is no problem already."""
+        for flavor in self.environment.flavors.values():
+            causes = {outcome.cause for outcome in found if flavor.name in outcome.flavors}
+            nodes = nodes_of(self.environment, flavor)
+            if not nodes or "minimum" in causes:
+                continue
+            users = [asked for asked in demands if self._is_bound(asked, flavor, nodes)]
+            if packing.is_impossible(_by_size(users, "minimum"), nodes):
+                yield self._unhoused("nodes", flavor, users, nodes)
+            elif "maximum" not in causes and packing.is_impossible(
+                _by_size(users, "maximum"), nodes
+            ):
+                yield self._unhoused("nodes-at-maximum", flavor, users, nodes)
+
+    def _is_bound(self, asked: Demand, flavor: Flavor, nodes: Nodes) -> bool:
+        """Say whether Pods can run on these nodes alone; too large a Pod is another rule's."""
+        if asked.flavor != flavor.name or asked.pods[0].accelerators > max(nodes)[0]:
+            return False
+        return not asked.queue or all(
+            self.kind(asked, pods).flavors == (flavor.name,) for pods in asked.pods
+        )
+
+    def _unhoused(self, cause: Cause, flavor: Flavor, users: list[Demand], nodes: Nodes) -> Outcome:
+        level: Level = "minimum" if cause == "nodes" else "maximum"
+        counts = Counter({a.model: accelerators(a, level) for a in users})
+        held = sum(has * count for has, count in nodes)
+        part = Part(flavor.resource, counts.total(), held)
+        parts = (part,) if part.asked > part.held else ()
+        models = _largest_first(counts)
+        return Outcome(cause, self.environment.name, (), (flavor.name,), parts, models)
+
+    def _hardware(self) -> Iterator[Outcome]:
+        """Find quota of more accelerators than all nodes of a flavor have."""
+        for flavor in self.environment.flavors.values():
+            nodes = nodes_of(self.environment, flavor)
+            pool = self.pools.get((flavor.name, flavor.resource), {})
+            held = sum(has * count for has, count in nodes)
+            granted = sum(share.nominal for share in pool.values())
+            if nodes and granted > held:
+                part = Part(flavor.resource, granted, held)
+                name = self.environment.name
+                yield Outcome("hardware", name, (), (flavor.name,), (part,), ())
+
+
+def _count(pods: Pods, level: Level) -> int:
+    return pods.minimum if level == "minimum" else pods.maximum
+
+
+def _load(rows: Iterable[Row], level: Level) -> dict[Kind, int]:
+    counts: dict[Kind, int] = defaultdict(int)
+    for _, pods, kind in rows:
+        counts[kind] += _count(pods, level)
+    return {kind: count for kind, count in counts.items() if count}
+
+
+def _models(rows: Iterable[Row], level: Level) -> dict[Kind, Counter[str]]:
+    """Count the Pods of every kind by model."""
+    found: dict[Kind, Counter[str]] = defaultdict(Counter)
+    for model, pods, kind in rows:
+        found[kind][model] += _count(pods, level)
+    return found
+
+
+def _updates(rows: Iterable[Row], part: Load) -> dict[tuple[Kind, int], Counter[str]]:
+    """Count the versions by the Pods that have to start beside the old ones."""
+    found: dict[tuple[Kind, int], Counter[str]] = defaultdict(Counter)
+    for model, pods, kind in rows:
+        if pods.surge and pods.minimum and kind in part:
+            found[kind, pods.surge][model] += 1
+    return found
+
+
+def _largest_first(amounts: Mapping[str, int]) -> tuple[str, ...]:
+    asking = (name for name, amount in amounts.items() if amount)
+    return tuple(sorted(asking, key=lambda name: (-amounts[name], name)))
+
+
+def accelerators(asked: Demand, level: Level) -> int:
+    """Count the accelerators of a model."""
+    return sum(pods.accelerators * _count(pods, level) for pods in asked.pods)
+
+
+def _by_size(demands: Iterable[Demand], level: Level) -> Counter[int]:
+    found: Counter[int] = Counter()
+    for asked in demands:
+        for pods in asked.pods:
+            found[pods.accelerators] += _count(pods, level)
+    return found
+
+
+def is_suited(own: Flavor | None, other: Flavor) -> bool:
+    """Say whether Kueue may admit Pods that ask for one flavor, or none, to another one.
+
+    Their tolerations have to cover its taints, and their node selector must not contradict its
+    labels; keys that it has no label for do not count
+    (kubernetes-sigs/kueue@pkg/scheduler/flavorassigner/flavorassigner.go, checkFlavorForPodSets).
+    """
+    selector = own.node_labels if own else {}
+    tolerations = own.tolerations if own else []
+    agrees = all(selector.get(key, value) == value for key, value in other.node_labels.items())
+    hard = [taint for taint in other.taints if taint["effect"] in ("NoSchedule", "NoExecute")]
+    return agrees and all(any(_tolerates(each, taint) for each in tolerations) for taint in hard)
+
+
+def _tolerates(toleration: Json, taint: Json) -> bool:
+    if (toleration["key"], toleration["effect"]) != (taint["key"], taint["effect"]):
+        return False
+    return toleration["operator"] == "Exists" or bool(toleration["value"] == taint.get("value", ""))
+
+
+def nodes_of(environment: Environment, flavor: Flavor) -> Nodes:
+    """List the nodes that Pods of a flavor may run on; none if they are not all known.
+
+    A flavor of the same resource whose labels do not differ may be the same nodes, or more of them.
+    """
+    alike = [
+        other
+        for other in environment.flavors.values()
+        if flavor.resource and other.resource == flavor.resource and is_suited(flavor, other)
+    ]
+    known = [(other.gpus_per_node, other.nodes) for other in alike]
+    return known if all(has and count for has, count in known) else []
+
+
+class _Same:
+    """An environment by identity, because what it holds cannot be hashed."""
+
+    __slots__ = ("environment",)
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+
+    def __hash__(self) -> int:
+        return id(self.environment)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.environment is self.environment
+
+
+@lru_cache(256)
+def _of(same: _Same) -> Capacity:
+    return Capacity(same.environment)
+
+
+def of(environment: Environment) -> Capacity:
+    """Work out an environment's capacity, once."""
+    return _of(_Same(environment))
+
+
+def of_release(release: Release) -> Outcome | None:
+    """Find out whether a release could never run, whatever else there is."""
+    return of(release.environment).alone(demand.of(release))
+
+
+def of_fleet(environments: Mapping[str, Environment], demands: Iterable[Demand]) -> list[Outcome]:
+    """Find out what does not fit, environment by environment; what fails alone is left out.
+
+    Demands of other environments than these are nobody's.
+    """
+    by_environment: dict[str, list[Demand]] = {name: [] for name in environments}
+    for asked in demands:
+        by_environment.get(asked.environment, []).append(asked)
+    return [
+        outcome
+        for name, found in by_environment.items()
+        for outcome in of(environments[name]).together(found)
+    ]

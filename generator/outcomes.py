@@ -1,0 +1,137 @@
+"""What does not fit, in numbers and in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from generator.demand import told
+from generator.problems import Severity
+from generator.records import Environment
+
+Cause = Literal["never", "minimum", "update", "maximum", "nodes", "nodes-at-maximum", "hardware"]
+"""What does not fit: one model alone; all at minimum, during an update, or at maximum replicas,
+into quota or onto nodes; or the quota itself into the hardware."""
+
+_FATAL = frozenset({"never", "minimum", "nodes"})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How much of a resource is asked for, and the most that there could ever be."""
+
+    resource: str
+    asked: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Something that does not fit, with those who compete for it, the largest first.
+
+    Without `parts`, there is enough of everything, and it does not fit Pod by Pod. `flavors` is
+    empty if no flavor of the queue takes such Pods at all. `queues` is empty where nodes are short.
+    """
+
+    cause: Cause
+    environment: str
+    queues: tuple[str, ...]
+    flavors: tuple[str, ...]
+    parts: tuple[Part, ...]
+    models: tuple[str, ...]
+
+    @property
+    def severity(self) -> Severity:
+        """An error if Pods that have to run could not; otherwise a warning."""
+        return Severity.ERROR if self.cause in _FATAL else Severity.WARNING
+
+    def pointer(self, environment: Environment) -> tuple[str, ...]:
+        """Lead to what is too small, in the environment's document."""
+        flavor = self.flavors[0] if self.flavors else ""
+        if not self.queues:
+            return ("flavors", flavor)
+        queue = self.queues[0]
+        granted = [grant["name"] for grant in environment.queues[queue].flavors]
+        return ("queues", queue, "quota", *([flavor] if flavor in granted else []))
+
+
+_SHOWN = 3
+"""Models that a sentence names."""
+
+
+def message(outcome: Outcome) -> str:
+    """Say in one sentence what does not fit."""
+    return _SENTENCES[outcome.cause].format(
+        who=_several(outcome.models, "model"),
+        verb="asks" if len(outcome.models) == 1 else "ask",
+        where=_where(outcome),
+        sums=_sums(outcome),
+    )
+
+
+_SENTENCES: dict[Cause, str] = {
+    "never": "{who} could not run even if nothing else did: {where}{sums}",
+    "minimum": "{who} {verb} for more than there is at minimum replicas: {where}{sums}",
+    "update": (
+        "an update of {who} could not start: new Pods have to run beside the old ones first, and "
+        "with all models at minimum replicas {where}{sums}"
+    ),
+    "maximum": "{who} cannot all have their maximum replicas at once: {where}{sums}",
+    "nodes": "{who} {verb} for more than there are nodes for, at minimum replicas: {where}{sums}",
+    "nodes-at-maximum": (
+        "there are not nodes for the maximum replicas of {who} at once: {where}{sums}"
+    ),
+    "hardware": "Kueue would admit Pods that no node can run: {where}{sums}",
+}
+
+
+def hint(outcome: Outcome) -> str:
+    """Say what to write instead."""
+    if outcome.cause != "never" or outcome.flavors:
+        return _HINTS[outcome.cause]
+    return "give the queue a flavor without taints, or use another queue"
+
+
+_HINTS: dict[Cause, str] = {
+    "never": "ask for less (`scaling.min`, `serving.resources`, `gpu.count`), or raise the quota",
+    "minimum": "raise the quota, let the queue borrow, or lower `scaling.min`",
+    "update": (
+        "leave quota for the new Pods: a Deployment needs one more, unless it has four replicas or "
+        "more, a Knative revision as many as before"
+    ),
+    "maximum": "raise the quota, or lower `scaling.max`: what is above waits until there is room",
+    "nodes": "add nodes, or ask for fewer accelerators in one Pod",
+    "nodes-at-maximum": "add nodes, or lower `scaling.max`",
+    "hardware": "lower the quota, or correct `nodes` and `gpusPerNode`",
+}
+
+
+def _several(names: tuple[str, ...], noun: str) -> str:
+    """Name a few and count the others."""
+    shown = [f"`{name}`" for name in names[:_SHOWN]]
+    more = len(names) - _SHOWN
+    if more > 0:
+        shown.append(f"{more} more {noun}{'s' if more > 1 else ''}")
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1] if shown else "")))
+
+
+def _where(outcome: Outcome) -> str:
+    if not outcome.flavors:
+        return f"no flavor of queue `{outcome.queues[0]}` takes Pods without a flavor"
+    flavors = _several(outcome.flavors, "flavor")
+    of_flavors = f"flavor{'s' if len(outcome.flavors) > 1 else ''} {flavors}"
+    if not outcome.queues:
+        return f"{of_flavors}: "
+    queues = _several(outcome.queues, "queue")
+    return f"queue{'s' if len(outcome.queues) > 1 else ''} {queues} of {of_flavors}: "
+
+
+def _sums(outcome: Outcome) -> str:
+    if not outcome.flavors:
+        return ""
+    if not outcome.parts:
+        return "enough in sum, but not Pod by Pod"
+    return ", ".join(
+        f"{told(part.resource, part.asked)} of {told(part.resource, part.held)} {part.resource}"
+        for part in outcome.parts
+    )
