@@ -1,4 +1,8 @@
-"""Who owns the number of replicas, and what can not work."""
+"""Who owns the number of replicas, and what can not work.
+
+What a system would make of it has a code of the rules (`rules.autoscaling`): without it, there
+would be nothing to render.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +87,7 @@ def problems(settings: Settings, environment: Environment, *, knative: bool) -> 
     elif settings.get("scaling", "query") is not None:
         message = f"`scaling.query` is read by KEDA alone, and here {_OWNERS[owner]} decides"
         hint = "remove it, or use `metric: requests-per-second`"
-        yield settings.problem("E303", message, ("scaling", "query"), hint)
+        yield settings.problem("A005", message, ("scaling", "query"), hint)
     if (
         owner == "hpa"
         and settings.get("serving", "resources", settings.get("scaling", "metric")) is None
@@ -93,7 +97,7 @@ def problems(settings: Settings, environment: Environment, *, knative: bool) -> 
             f"`scaling.metric: {metric}` is a percentage of the {metric} request, and there is none"
         )
         hint = f"add `serving.resources.{metric}`"
-        yield settings.problem("E302", message, ("scaling", "metric"), hint)
+        yield settings.problem("A006", message, ("scaling", "metric"), hint)
 
 
 _OWNERS = {
@@ -130,21 +134,21 @@ def _target(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
             f"`scaling.metric: {metric}` needs a `target` beside it: how much one replica takes"
         )
         yield settings.problem("E302", message, ("scaling", "metric"), "for example `target: 10`")
-    elif metric in _RESOURCE_METRICS and target > 100:
+    elif metric in _RESOURCE_METRICS and owner != "hpa" and target > 100:
         message = (
             f"`scaling.target` is in percent of the {metric} request, and {target} is above 100"
         )
-        yield settings.problem("E303", message, ("scaling", "target"), "for example `target: 80`")
+        yield settings.problem("A001", message, ("scaling", "target"), "for example `target: 80`")
     elif owner != "keda" and not isinstance(target, int):
         message = f"{_OWNERS[owner]} takes whole numbers, not {target}"
         hint = f"write `{max(1, round(target))}`"
-        yield settings.problem("E303", message, ("scaling", "target"), hint)
+        yield settings.problem("A002", message, ("scaling", "target"), hint)
 
 
 def _asleep(settings: Settings, owner: Autoscaler) -> Problem:
     message = f"`scaling.min: 0` would never wake up: {_WHY_ASLEEP.get(owner, _WHY_ASLEEP['hpa'])}"
     hint = "use `min: 1`, or an environment with `mode: Knative` and the metric `concurrency`"
-    return settings.problem("E303", message, ("scaling", "min"), hint)
+    return settings.problem("A003", message, ("scaling", "min"), hint)
 
 
 _WHY_ASLEEP = {
@@ -167,4 +171,4 @@ def _keda(settings: Settings, environment: Environment) -> Iterator[Problem]:
         )
         message = f"gen does not know how {what} reports `{metric}`"
         hint = "add `scaling.query` with a PromQL expression, or use `metric: cpu`"
-        yield settings.problem("E302", message, ("scaling", "metric"), hint)
+        yield settings.problem("A004", message, ("scaling", "metric"), hint)

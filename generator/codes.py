@@ -61,13 +61,9 @@ CODES: Mapping[str, str] = MappingProxyType(
             "Two settings contradict each other, or one has no effect where it stands: change the "
             "one that the message points at, or remove it."
         ),
-        "E304": (
-            "A name that KServe, KEDA or Knative derives from this one would be longer than "
-            "Kubernetes allows: shorten the model, the version or the namespace."
-        ),
-        "E305": (
-            "The version of Kubernetes, KServe, Kueue or KEDA is outside of what gen renders for: "
-            "correct the number, or upgrade that system first."
+        "E306": (
+            "A silence of a rule that finds nothing: remove it, so that the rule is heard when it "
+            "has something to say."
         ),
         "E401": "Two documents would write the same file: rename one of them.",
         "E501": (
@@ -118,6 +114,14 @@ CODES: Mapping[str, str] = MappingProxyType(
         "E703": (
             "A path leaves the folders that gen owns, directly or through a link: make the folder "
             "a real one below rendered/ or argocd/."
+        ),
+        "E801": (
+            "A command asks for a promotion or a rollback that what is live does not allow: the "
+            "hint names the command that comes first."
+        ),
+        "E802": (
+            "The file says what is to be changed in a way that gen cannot edit without touching "
+            "something else, such as by an anchor: write the lines of the hint by hand."
         ),
     }
 )

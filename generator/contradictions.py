@@ -6,6 +6,7 @@ another concern is right is left alone, so that one cause is one problem.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from generator import autoscaling, naming, quantities, runtimes, settings
@@ -87,18 +88,6 @@ def _image(model: Document, version: str, artifact: Json) -> Iterator[Problem]:
     elif "image" not in artifact:
         message = f"version {version} has no `image`"
         yield model.problem("E302", message, pointer, hint=_ADD_IMAGE, key=True)
-    if is_moving(artifact.get("image", "@")):
-        message = f"{artifact['image']} can be another image tomorrow: no rollback would find it"
-        hint = "pin it by digest (`@sha256:...`) or by a tag that never moves, such as the commit"
-        yield model.problem("E303", message, (*pointer, "image"), hint=hint)
-
-
-def is_moving(image: str) -> bool:
-    """Say whether an image has neither a digest nor a tag other than `latest`."""
-    if "@" in image:
-        return False
-    _, _, tag = image.rpartition("/")[2].partition(":")
-    return tag in ("", "latest")
 
 
 def _storage(model: Document, version: str, artifact: Json, args: list[str]) -> Iterator[Problem]:
@@ -129,6 +118,7 @@ def of_release(
     yield from _amounts(merged)
     yield from _limits(merged)
     yield from _scaling(model, environment, merged, strategy)
+    yield from _rollout(merged)
     yield from _lengths(model, environment, merged, strategy)
 
 
@@ -165,20 +155,29 @@ def _sharing(
     block = model.data["environments"][environment.name]
     for key in ("canary", "standby"):
         if key in block and (strategy, key) != ("knative", "canary"):
-            reason, hint = _why_alone(environment, merged, strategy)
+            code, reason, hint = why_alone(environment, merged, strategy)
             pointer = ("environments", environment.name, key)
-            yield model.problem("E302", f"no `{key}` here: {reason}", pointer, hint=hint, key=True)
+            yield model.problem(code, f"no `{key}` here: {reason}", pointer, hint=hint, key=True)
 
 
-def _why_alone(environment: Environment, merged: Settings, strategy: Strategy) -> tuple[str, str]:
+def why_alone(
+    environment: Environment, merged: Settings, strategy: Strategy
+) -> tuple[str, str, str]:
+    """Give the code of the rule that says so, why, and the way out."""
     if merged.get("serving", "backend") == "deployment":
         return (
+            "C004",
             "a plain Deployment is updated in place",
             "serve with `backend: kserve`, or remove it",
         )
     if strategy == "knative":
-        return "Knative keeps no second version that gets no traffic", "remove it, or use `canary`"
+        return (
+            "C003",
+            "Knative keeps no second version that gets no traffic",
+            "remove it, or use `canary`",
+        )
     return (
+        "C002",
         f"environment {environment.name} has no `platform.kserve.gateway`, and without a Gateway "
         "KServe in Standard mode ignores a traffic split",
         "add the gateway to the environment, or remove it",
@@ -266,15 +265,26 @@ def _scaling(
         yield from autoscaling.problems(own, environment, knative=strategy == "knative")
 
 
+def _rollout(merged: Settings) -> Iterator[Problem]:
+    steps = merged.get("rollout", "steps") or []
+    for step, following in itertools.pairwise(steps):
+        if following <= step:
+            message = f"{following} % is not more than the {step} % of the step before"
+            hint = f"write `steps: {sorted(set(steps))}`"
+            yield merged.problem("E204", message, ("rollout", "steps"), hint)
+            return
+
+
 def _lengths(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy
 ) -> Iterator[Problem]:
     backend, namespace = merged.get("serving", "backend"), environment.namespace
     block = model.data["environments"][environment.name]
+    knative = strategy == "knative"
     for keys, version in live_versions(block) if strategy == "route" else [((), "")]:
         name = f"{model.name}-{version}" if version else model.name
-        what, longest = max(
-            naming.derived(name, backend, namespace), key=lambda entry: len(entry[1])
+        code, what, longest = max(
+            naming.derived(name, backend, namespace, knative=knative), key=lambda each: len(each[2])
         )
         excess = len(longest) - naming.LABEL_LIMIT
         if excess > 0:
@@ -282,4 +292,4 @@ def _lengths(
             message = f"{what} would be {longest}, {size}"
             hint = f"shorten the model's, the version's or the namespace's name by {excess}"
             pointer = ("environments", environment.name, *keys)
-            yield model.problem("E304", message, pointer, hint=hint, key=not keys)
+            yield model.problem(code, message, pointer, hint=hint, key=not keys)

@@ -7,7 +7,9 @@ always rendered, because KServe's own selection depends on what else is installe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _VLLM_IN_FLIGHT = (
     "sum(vllm:num_requests_running{{{selector}}}) + sum(vllm:num_requests_waiting{{{selector}}})"
@@ -86,7 +88,80 @@ BY_FORMAT = {
 }
 """The runtime of each modelFormat, by KServe's own priorities."""
 
-BY_NAME = {runtime.name: runtime for runtime in BY_FORMAT.values()}
+_PREDICTIVE = _kserve_server("kserve-predictiveserver")
+
+BY_NAME = {runtime.name: runtime for runtime in (*BY_FORMAT.values(), _PREDICTIVE)}
+
+
+class Shipped(NamedTuple):
+    """What a ClusterServingRuntime of KServe's chart declares.
+
+    `formats` maps a modelFormat to the versions that it may be asked for with. `protocols` is empty
+    where none are declared. `chosen` says which formats KServe selects the runtime for by itself.
+    """
+
+    formats: Mapping[str, tuple[str, ...]]
+    protocols: tuple[str, ...]
+    chosen: bool = True
+
+
+_REST = ("v1", "v2")
+
+SHIPPED: Mapping[str, Shipped] = {
+    "kserve-sklearnserver": Shipped({"sklearn": ("1",)}, _REST),
+    "kserve-xgbserver": Shipped({"xgboost": ("2",)}, _REST),
+    "kserve-lgbserver": Shipped({"lightgbm": ("4",)}, _REST),
+    "kserve-mlserver": Shipped(
+        {
+            "sklearn": ("0", "1"),
+            "xgboost": ("1", "2"),
+            "lightgbm": ("3", "4"),
+            "mlflow": ("1", "2"),
+        },
+        ("v2",),
+    ),
+    "kserve-predictiveserver": Shipped(
+        {"sklearn": ("1",), "xgboost": ("2",), "lightgbm": ("4",)}, _REST, chosen=False
+    ),
+    "kserve-tritonserver": Shipped(
+        {
+            "tensorrt": ("8",),
+            "tensorflow": ("1", "2"),
+            "onnx": ("1",),
+            "triton": ("2",),
+            "pytorch": ("1",),
+        },
+        ("v2", "grpc-v2"),
+    ),
+    "kserve-tensorflow-serving": Shipped({"tensorflow": ("1", "2")}, ("v1", "grpc-v1")),
+    "kserve-torchserve": Shipped({"pytorch": ("1",)}, ("v1", "v2", "grpc-v2")),
+    "kserve-pmmlserver": Shipped({"pmml": ("3", "4")}, _REST),
+    "kserve-paddleserver": Shipped({"paddle": ("2",)}, _REST),
+    "kserve-autogluonserver": Shipped({"autogluon": ("1",)}, _REST),
+    "kserve-huggingfaceserver": Shipped({"huggingface": ("1",)}, ("v2", "v1")),
+    "kserve-huggingfaceserver-multinode": Shipped({"huggingface": ("1",)}, ("v2", "v1")),
+    "kserve-vllmserver": Shipped({"vLLM": ("1",)}, ()),
+}
+"""The runtimes of the chart `kserve-runtime-configs`, and what KServe checks a model against."""
+
+MULTINODE = "kserve-huggingfaceserver-multinode"
+"""The one shipped runtime whose Pods are a head and workers."""
+
+FORMATS = tuple({name: None for shipped in SHIPPED.values() for name in shipped.formats})
+"""The modelFormats that some shipped runtime serves."""
+
+REQUEST: Mapping[str, str] = {"cpu": "1", "memory": "2Gi"}
+"""What the container of every shipped runtime requests, and is limited to, unless told otherwise
+(kserve/kserve@config/runtimes)."""
+
+PORT = "8080"
+"""Where KServe's Service and its probes expect a shipped runtime."""
+
+
+def serving(model_format: str) -> list[str]:
+    """Name the shipped runtimes that serve a format."""
+    return [name for name, shipped in SHIPPED.items() if model_format in shipped.formats]
+
 
 SELF_LOADING_ARGS = ("--model_id=", "--model-id=", "--model=")
 """Arguments by which a runtime fetches the model itself, so that no storage URI is needed."""

@@ -1,33 +1,207 @@
 """What a schema passes and a cluster ignores, refuses or leaves pending.
 
-A rule is a small function over a Release with a stable code. Its record says what, why and since
-when; the report adds the line.
+A rule is a record with a stable code, and small functions that look for what it is about: in a
+release, in an environment, in composed objects, or in a change. A book holds the rules of a family,
+the catalogue all books. Adding a rule is one record, one function and its cases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from generator.problems import Problem, Severity
-from generator.records import Release
-
-Check = Callable[[Release], Iterator[Problem]]
+from generator.documents import Document
+from generator.problems import Severity, Where
+from generator.records import Environment, Json, Release
+from generator.yamlio import Pointer
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule found in the documents: why it fails there, where, and what to write instead.
+
+    `about` is whom it hits where the place is the cause, such as a line of an environment that many
+    models live in: findings that differ in nothing else are one.
+    """
+
+    message: str
+    where: Where
+    hint: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """What a rule found in a composed object; the template that wrote the field is found later."""
+
+    message: str
+    pointer: Pointer
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Composed objects that stand together: of one release, or of an environment itself."""
+
+    environment: Environment
+    release: Release | None
+    objects: Sequence[Json]
+
+    def of_kind(self, *kinds: str) -> Iterator[Json]:
+        """Give the objects of some kinds."""
+        return (item for item in self.objects if item["kind"] in kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One model in one environment before and after a change; None where it is not live.
+
+    `model` is its document and `environment` the environment as they are after the change, None if
+    they are gone.
+    """
+
+    before: Release | None
+    after: Release | None
+    model: Document | None
+    environment: Environment | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStep:
+    """A model before and after a change, with a step for each environment that is not as it was.
+
+    The names differ if the model was renamed; then there are no steps.
+    """
+
+    before: Document
+    after: Document
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentStep:
+    """An environment before and after a change; the names differ if it was renamed."""
+
+    before: Environment
+    after: Environment
+
+
+ReleaseCheck = Callable[[Release], Iterator[Finding]]
+EnvironmentCheck = Callable[[Environment], Iterator[Finding]]
+ObjectCheck = Callable[[Json, Scene], Iterator[Spot]]
+StepCheck = Callable[[Step], Iterator[Finding]]
+ModelStepCheck = Callable[[ModelStep], Iterator[Finding]]
+EnvironmentStepCheck = Callable[[EnvironmentStep], Iterator[Finding]]
+
+SYSTEMS = ("kubernetes", "kserve", "kueue", "keda")
+"""What an environment pins the version of, as a rule names it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """One rule: its code, what it says in one sentence, and the evidence (`owner/repo@path`)."""
+    """One rule: what it says in one sentence, the evidence, and the way out.
+
+    `evidence` is `owner/repo@path` or `owner/repo#issue`. `versions` maps a system to the range
+    that the rule holds for, such as `<0.21`; an environment without that system never meets it.
+    A rule without a function is told apart while a release is resolved, because without it there
+    would be nothing to render.
+    """
 
     code: str
     severity: Severity
     summary: str
     evidence: str
-    check: Check
+    remedy: str
+    versions: dict[str, str]
+    releases: list[ReleaseCheck] = field(default_factory=list)
+    environments: list[EnvironmentCheck] = field(default_factory=list)
+    objects: dict[str, list[ObjectCheck]] = field(default_factory=dict)
+    steps: list[StepCheck] = field(default_factory=list)
+    model_steps: list[ModelStepCheck] = field(default_factory=list)
+    environment_steps: list[EnvironmentStepCheck] = field(default_factory=list)
+
+    def on_release(self, check: ReleaseCheck) -> ReleaseCheck:
+        """Let a function look at every release."""
+        self.releases.append(check)
+        return check
+
+    def on_environment(self, check: EnvironmentCheck) -> EnvironmentCheck:
+        """Let a function look at every environment."""
+        self.environments.append(check)
+        return check
+
+    def on_step(self, check: StepCheck) -> StepCheck:
+        """Let a function look at every model in every environment against a Git base."""
+        self.steps.append(check)
+        return check
+
+    def on_model_step(self, check: ModelStepCheck) -> ModelStepCheck:
+        """Let a function look at every model against a Git base, with all its environments.
+
+        It is called whatever versions the environments pin.
+        """
+        self.model_steps.append(check)
+        return check
+
+    def on_environment_step(self, check: EnvironmentStepCheck) -> EnvironmentStepCheck:
+        """Let a function look at every environment against a Git base."""
+        self.environment_steps.append(check)
+        return check
+
+    def on_objects(self, *kinds: str) -> Callable[[ObjectCheck], ObjectCheck]:
+        """Let a function look at the composed objects of these kinds.
+
+        It is called only where own templates could have written them: what the built-in ones write
+        is right by construction, which a test shows.
+        """
+
+        def attach(check: ObjectCheck) -> ObjectCheck:
+            for kind in kinds:
+                self.objects.setdefault(kind, []).append(check)
+            return check
+
+        return attach
+
+    @property
+    def may_be_silenced(self) -> bool:
+        """Say whether a model may be an exception; what cannot be rendered never is one."""
+        return bool(self.releases or self.objects or self.steps or self.model_steps)
+
+    @property
+    def is_of_changes(self) -> bool:
+        """Say whether only a change can break the rule, so that one tree alone tells nothing."""
+        changes = self.steps or self.model_steps or self.environment_steps
+        return bool(changes) and not (self.releases or self.environments or self.objects)
 
 
-def findings(rules: Iterable[Rule], release: Release) -> Iterator[Problem]:
-    """Run rules over a release; each finding gets its rule's code and severity."""
-    for rule in rules:
-        for found in rule.check(release):
-            yield Problem(rule.code, found.message, found.where, found.hint, rule.severity)
+class Book:
+    """The rules of one family, in the order in which they are written."""
+
+    def __init__(self, family: str) -> None:
+        self.family = family
+        self.rules: list[Rule] = []
+
+    def error(
+        self, code: str, summary: str, *, evidence: str, remedy: str, **versions: str
+    ) -> Rule:
+        """Enter a rule that refuses the run."""
+        return self._enter(Severity.ERROR, code, summary, evidence, remedy, versions)
+
+    def warning(
+        self, code: str, summary: str, *, evidence: str, remedy: str, **versions: str
+    ) -> Rule:
+        """Enter a rule that is reported and lets the run pass."""
+        return self._enter(Severity.WARNING, code, summary, evidence, remedy, versions)
+
+    def _enter(
+        self,
+        severity: Severity,
+        code: str,
+        summary: str,
+        evidence: str,
+        remedy: str,
+        versions: dict[str, str],
+    ) -> Rule:
+        rule = Rule(code, severity, summary, evidence, remedy, versions)
+        self.rules.append(rule)
+        return rule

@@ -1,0 +1,339 @@
+"""Rules of own templates of Applications and AppProjects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from generator.kustomize import CLUSTER_SCOPED
+from generator.records import Json
+from generator.rules import Book, Scene, Spot
+from generator.rules.fields import annotated, annotation, at, group, name, spec
+from generator.schema import nearest
+
+BOOK = Book("delivery")
+
+_OPTIONS_DOC = "argoproj/argo-cd@docs/user-guide/sync-options.md"
+_SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
+
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "Validate": ("true", "false"),
+    "CreateNamespace": ("true", "false"),
+    "Prune": ("true", "false", "confirm"),
+    "Delete": ("true", "false", "confirm"),
+    "PrunePropagationPolicy": ("foreground", "background", "orphan"),
+    "PruneLast": ("true", "false"),
+    "ApplyOutOfSyncOnly": ("true", "false"),
+    "Replace": ("true", "false"),
+    "Force": ("true", "false"),
+    "ServerSideApply": ("true", "false"),
+    "ClientSideApplyMigration": ("true", "false"),
+    "FailOnSharedResource": ("true", "false"),
+    "RespectIgnoreDifferences": ("true", "false"),
+    "SkipDryRunOnMissingResource": ("true", "false"),
+}
+
+
+def _options(item: Json) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """Give the sync options of an Application and of any object, with the ways to them."""
+    for index, option in enumerate(at(item, "spec", "syncPolicy", "syncOptions", default=()) or ()):
+        yield str(option), ("spec", "syncPolicy", "syncOptions", index)
+    for option in str(annotated(item).get(_SYNC_OPTIONS) or "").split(","):
+        if option.strip():
+            yield option.strip(), annotation(_SYNC_OPTIONS)
+
+
+@BOOK.error(
+    "D010",
+    "Argo CD ignores a sync option that it does not know, letter for letter.",
+    evidence=_OPTIONS_DOC,
+    remedy="Write the option as the documentation does, such as `ServerSideApply=true`.",
+).on_objects("*")
+def _unknown_option(item: Json, scene: Scene) -> Iterator[Spot]:
+    for option, pointer in _options(item):
+        key, _, value = option.partition("=")
+        if key not in _OPTIONS:
+            meant = nearest(key, _OPTIONS)
+            hint = f"did you mean `{meant}={value or 'true'}`?" if meant else "remove it"
+            yield Spot(f"Argo CD knows no sync option `{key}`", pointer, hint)
+        elif value not in _OPTIONS[key]:
+            message = f"`{option}` has no effect: Argo CD compares the value letter for letter"
+            yield Spot(message, pointer, f"`{key}=` and one of {', '.join(_OPTIONS[key])}")
+
+
+_CORE = frozenset(
+    (
+        *("ConfigMap", "Namespace", "PersistentVolumeClaim", "Pod", "Secret", "Service", "Event"),
+        *("ServiceAccount", "Endpoints", "LimitRange", "Node", "PersistentVolume", "*"),
+        *("ReplicationController", "ResourceQuota"),
+    )
+)
+
+
+@BOOK.error(
+    "D011",
+    "A difference without a group is one of the core group, and matches no other kind.",
+    evidence="argoproj/argo-cd#28590",
+    remedy="Add the group, such as `group: apps`.",
+).on_objects("Application")
+def _difference_without_a_group(item: Json, scene: Scene) -> Iterator[Spot]:
+    for index, ignored in enumerate(spec(item).get("ignoreDifferences") or ()):
+        if not ignored.get("group") and ignored.get("kind") not in _CORE:
+            kind = ignored.get("kind")
+            message = f"without a group this matches no {kind}, so that nothing is ignored"
+            groups = {"Deployment": "apps", "InferenceService": "serving.kserve.io"}
+            hint = f"add `group: {groups.get(str(kind), '...')}`"
+            yield Spot(message, ("spec", "ignoreDifferences", index, "kind"), hint)
+
+
+@BOOK.warning(
+    "D012",
+    "A difference that is ignored in the comparison is overwritten by the next sync all the same.",
+    evidence=f"argoproj/argo-cd#6520, {_OPTIONS_DOC}",
+    remedy="Add the sync option `RespectIgnoreDifferences=true`.",
+).on_objects("Application")
+def _difference_overwritten(item: Json, scene: Scene) -> Iterator[Spot]:
+    options = {option for option, _ in _options(item)}
+    if spec(item).get("ignoreDifferences") and "RespectIgnoreDifferences=true" not in options:
+        message = "a sync for any other reason writes these fields back"
+        hint = "add `RespectIgnoreDifferences=true` to `syncOptions`"
+        yield Spot(message, ("spec", "ignoreDifferences"), hint)
+
+
+@BOOK.error(
+    "D013",
+    "With `allowEmpty`, an Application whose folder comes out empty deletes all that it had.",
+    evidence="argoproj/argo-cd@docs/user-guide/auto_sync.md",
+    remedy="Write `allowEmpty: false`.",
+).on_objects("Application")
+def _empty_deletes_all(item: Json, scene: Scene) -> Iterator[Spot]:
+    if at(item, "spec", "syncPolicy", "automated", "allowEmpty") is True:
+        pointer = ("spec", "syncPolicy", "automated", "allowEmpty")
+        yield Spot("an empty folder would delete everything", pointer, "write false")
+
+
+_FINALIZERS = (
+    "resources-finalizer.argocd.argoproj.io",
+    "resources-finalizer.argocd.argoproj.io/background",
+    "resources-finalizer.argocd.argoproj.io/foreground",
+    "post-delete-finalizer.argocd.argoproj.io",
+    "post-delete-finalizer.argocd.argoproj.io/cleanup",
+    "pre-delete-finalizer.argocd.argoproj.io",
+    "pre-delete-finalizer.argocd.argoproj.io/cleanup",
+)
+
+
+@BOOK.error(
+    "D014",
+    "A finalizer that nobody removes keeps an Application from ever being deleted.",
+    evidence="argoproj/argo-cd@docs/user-guide/app_deletion.md",
+    remedy="Write `resources-finalizer.argocd.argoproj.io`.",
+).on_objects("Application")
+def _unknown_finalizer(item: Json, scene: Scene) -> Iterator[Spot]:
+    for index, finalizer in enumerate(at(item, "metadata", "finalizers", default=()) or ()):
+        meant = "" if finalizer in _FINALIZERS else nearest(str(finalizer), _FINALIZERS)
+        if meant:
+            message = f"Argo CD does not know the finalizer {finalizer}, and so never removes it"
+            yield Spot(message, ("metadata", "finalizers", index), f"did you mean `{meant}`?")
+
+
+@BOOK.error(
+    "D015",
+    "An Application that leads elsewhere deploys what was checked for another environment.",
+    evidence="argoproj/argo-cd@docs/operator-manual/application.yaml",
+    remedy="Place the environment's own values, as the built-in template does.",
+).on_objects("Application")
+def _leads_elsewhere(item: Json, scene: Scene) -> Iterator[Spot]:
+    environment = scene.environment
+    if scene.release is None:
+        return
+    expected = {
+        ("spec", "destination", "server"): (environment.server, "environment.server"),
+        ("spec", "destination", "namespace"): (environment.namespace, "environment.namespace"),
+        ("spec", "project"): (environment.argocd.project, "environment.argocd.project"),
+        ("spec", "source", "repoURL"): (environment.argocd.repo_url, "environment.argocd.repo_url"),
+        ("spec", "source", "targetRevision"): (
+            environment.argocd.revision,
+            "environment.argocd.revision",
+        ),
+    }
+    for pointer, (wanted, value) in expected.items():
+        found = at(item, *pointer)
+        if found is not None and found != wanted:
+            message = f"`{pointer[-1]}` is {found}, and environment {environment.name} has {wanted}"
+            yield Spot(message, pointer, f"place `{{{{ {value} }}}}`")
+
+
+@BOOK.error(
+    "D016",
+    "An Application that syncs by itself takes no notice of `autoSync: false`.",
+    evidence="argoproj/argo-cd@docs/user-guide/auto_sync.md",
+    remedy="Place `sync_policy`, which follows the environment.",
+).on_objects("Application")
+def _syncs_by_itself(item: Json, scene: Scene) -> Iterator[Spot]:
+    automated = at(item, "spec", "syncPolicy", "automated")
+    is_on = automated is not None and automated.get("enabled", True)
+    if is_on and not scene.environment.argocd.auto_sync:
+        message = f"{scene.environment.name} says `autoSync: false`, and this syncs all the same"
+        pointer = ("spec", "syncPolicy", "automated")
+        yield Spot(message, pointer, "place `{{ sync_policy }}`")
+
+
+@BOOK.warning(
+    "D017",
+    "`PruneLast` adds a wave that waits until the model is healthy: a revert waits with it.",
+    evidence="argoproj/argo-cd#11494, argoproj/argo-cd@gitops-engine/pkg/sync/sync_context.go",
+    remedy="Leave it out of what serves models.",
+).on_objects("*")
+def _prunes_last(item: Json, scene: Scene) -> Iterator[Spot]:
+    for option, pointer in _options(item):
+        if scene.release is not None and option == "PruneLast=true":
+            message = "a candidate that never becomes healthy keeps this sync, and the revert too"
+            yield Spot(message, pointer, "remove it")
+
+
+_REMADE = ("Job", "CustomResourceDefinition", "ConfigMap")
+"""Kinds of which nothing runs that would stop."""
+
+
+@BOOK.error(
+    "D018",
+    "`Replace` and `Force` delete what serves and make it anew at every sync.",
+    evidence=_OPTIONS_DOC,
+    remedy="Leave them out; `ServerSideApply=true` is for objects that are too large.",
+).on_objects("*")
+def _replaces(item: Json, scene: Scene) -> Iterator[Spot]:
+    for option, pointer in _options(item):
+        if option in ("Replace=true", "Force=true") and item["kind"] not in _REMADE:
+            message = f"`{option}` makes running objects anew, and their Pods with them"
+            yield Spot(message, pointer, "remove it, or use `ServerSideApply=true`")
+
+
+@BOOK.error(
+    "D019",
+    "Argo CD refuses an Application whose project does not allow its repository and destination.",
+    evidence="argoproj/argo-cd@docs/user-guide/projects.md",
+    remedy="Add the environment's cluster, namespace and repository to the project.",
+).on_objects("AppProject")
+def _project_without_its_environment(item: Json, scene: Scene) -> Iterator[Spot]:
+    argocd = scene.environment.argocd
+    if name(item) not in (argocd.project, argocd.platform_project):
+        return
+    destinations = spec(item).get("destinations") or ()
+    server, namespace = scene.environment.server, scene.environment.namespace
+    if not any(_covers(each, server, namespace) for each in destinations):
+        message = f"no destination of the project is {namespace} on {server}"
+        hint = "add `{server: {{ environment.server }}, namespace: {{ environment.namespace }}}`"
+        yield Spot(message, ("spec", "destinations"), hint)
+    repositories = [str(each) for each in spec(item).get("sourceRepos") or ()]
+    if not any(fnmatchcase(argocd.repo_url, pattern) for pattern in repositories):
+        message = f"the project does not allow {argocd.repo_url}"
+        yield Spot(message, ("spec", "sourceRepos"), "add `{{ environment.argocd.repo_url }}`")
+
+
+def _covers(destination: Json, server: str, namespace: str) -> bool:
+    is_there = "name" in destination or fnmatchcase(server, str(destination.get("server", "")))
+    return is_there and fnmatchcase(namespace, str(destination.get("namespace", "")))
+
+
+_WIDE, _NARROW = "clusterResourceWhitelist", "namespaceResourceWhitelist"
+
+
+@BOOK.error(
+    "D020",
+    "Argo CD refuses to sync a kind that the project of the Application does not list.",
+    evidence="argoproj/argo-cd@docs/user-guide/projects.md",
+    remedy="Add group and kind to the project: cluster-scoped ones to `clusterResourceWhitelist`.",
+).on_objects("AppProject")
+def _kind_that_is_not_allowed(item: Json, scene: Scene) -> Iterator[Spot]:
+    if scene.release is not None or name(item) != scene.environment.argocd.platform_project:
+        return
+    wide, narrow = (spec(item).get(key) for key in (_WIDE, _NARROW))
+    told: set[tuple[str, str]] = set()
+    for other in scene.objects:
+        kind, is_wide = (group(other), other["kind"]), other["kind"] in CLUSTER_SCOPED
+        key = _WIDE if is_wide else _NARROW
+        allowed = [*(wide or ()), *(() if is_wide else narrow or ())]
+        is_open = not is_wide and narrow is None
+        known = is_open or any(_allows(each, kind) for each in allowed)
+        if kind[0] != "argoproj.io" and not known and kind not in told:
+            told.add(kind)
+            message = f"the platform has the {other['kind']} `{name(other)}`, and `{key}` has not"
+            hint = f'add `{{group: "{kind[0]}", kind: {kind[1]}}}`'
+            yield Spot(message, ("spec", key) if key in spec(item) else ("spec",), hint)
+
+
+def _allows(entry: Json, kind: tuple[str, str]) -> bool:
+    return fnmatchcase(kind[0], str(entry.get("group", ""))) and fnmatchcase(
+        kind[1], str(entry.get("kind", ""))
+    )
+
+
+def _is_allowed(project: Json, scene: Scene, namespace: str) -> bool:
+    """Say whether the platform's project has another namespace among its destinations."""
+    is_platforms = name(project) == scene.environment.argocd.platform_project
+    destinations = spec(project).get("destinations") or ()
+    server = scene.environment.server
+    return is_platforms and any(_covers(each, server, namespace) for each in destinations)
+
+
+@BOOK.error(
+    "D021",
+    "Argo CD refuses an object of a namespace that the platform's project does not allow.",
+    evidence="argoproj/argo-cd@docs/user-guide/projects.md",
+    remedy="Place `environment.namespace`, or give the other namespace an environment of its own.",
+).on_objects("*")
+def _in_another_namespace(item: Json, scene: Scene) -> Iterator[Spot]:
+    found = at(item, "metadata", "namespace")
+    is_platforms = scene.release is None and group(item) != "argoproj.io"
+    if not is_platforms or not found or found == scene.environment.namespace:
+        return
+    projects = scene.of_kind("AppProject")
+    if not any(_is_allowed(project, scene, str(found)) for project in projects):
+        message = f"the platform's project of {scene.environment.name} does not allow {found}"
+        hint = "place `{{ environment.namespace }}`, or add it to the project's destinations"
+        yield Spot(message, ("metadata", "namespace"), hint)
+
+
+@BOOK.error(
+    "D022",
+    "Argo CD edits the kustomization before it builds it: what runs is not what was checked.",
+    evidence="argoproj/argo-cd@docs/operator-manual/high_availability.md",
+    remedy="Put it into the template of the object.",
+).on_objects("Application")
+def _edited_after_the_check(item: Json, scene: Scene) -> Iterator[Spot]:
+    edits = [key for key in at(item, "spec", "source", "kustomize", default={}) if key != "version"]
+    if edits:
+        message = f"`kustomize.{edits[0]}` changes the objects after gen has checked them"
+        pointer = ("spec", "source", "kustomize", edits[0])
+        yield Spot(message, pointer, "remove it, and change the template of the object")
+
+
+@BOOK.error(
+    "D023",
+    "Argo CD ignores `managedNamespaceMetadata` unless it makes the namespace.",
+    evidence=_OPTIONS_DOC,
+    remedy="Put labels of the namespace into an own `templates/platform/namespace.yaml.j2`.",
+).on_objects("Application")
+def _namespace_without_effect(item: Json, scene: Scene) -> Iterator[Spot]:
+    managed = at(item, "spec", "syncPolicy", "managedNamespaceMetadata")
+    if managed and "CreateNamespace=true" not in {option for option, _ in _options(item)}:
+        message = "without `CreateNamespace=true` nobody reads this"
+        pointer = ("spec", "syncPolicy", "managedNamespaceMetadata")
+        yield Spot(message, pointer, "put it into `templates/platform/namespace.yaml.j2`")
+
+
+_PATHS = "argocd.argoproj.io/manifest-generate-paths"
+
+
+@BOOK.warning(
+    "D024",
+    "Without the paths that it is made of, an Application is generated anew at every commit.",
+    evidence="argoproj/argo-cd@docs/operator-manual/high_availability.md, argoproj/argo-cd#21086",
+    remedy=f"Keep the annotation {_PATHS} of the built-in template.",
+).on_objects("Application")
+def _generated_at_every_commit(item: Json, scene: Scene) -> Iterator[Spot]:
+    if _PATHS not in annotated(item):
+        message = "any commit to the repository makes Argo CD generate this Application anew"
+        hint = f'add the annotation `{_PATHS}: ".;/{{{{ base }}}}"`'
+        yield Spot(message, ("metadata",), hint)

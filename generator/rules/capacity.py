@@ -1,0 +1,122 @@
+"""Rules of what fits: one model into its queue, all of them together, and weights into a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from generator import capacity, demand, llm_memory, outcomes
+from generator.demand import CPU, MEMORY, Demand
+from generator.outcomes import Cause, Outcome
+from generator.records import Environment, Release
+from generator.rules import Book, Finding, Rule
+from generator.rules.places import at_setting, in_version
+
+BOOK = Book("capacity")
+
+_ARITHMETIC = "kubernetes-sigs/kueue@pkg/cache/scheduler/resource_node.go"
+_ASSIGNED = "kubernetes-sigs/kueue@pkg/scheduler/flavorassigner/flavorassigner.go"
+_SCHEDULED = "kubernetes/website@content/en/docs/tasks/manage-gpus/scheduling-gpus.md"
+
+_NEVER = BOOK.error(
+    "Q060",
+    "Kueue never admits what is more than a queue and its cohort could ever hold.",
+    evidence=f"{_ARITHMETIC}, {_ASSIGNED}",
+    remedy="Ask for less, name another queue, or raise the quota, the borrowing limit or what the "
+    "other queues of the cohort lend.",
+)
+
+
+@_NEVER.on_release
+def _never_admitted(release: Release) -> Iterator[Finding]:
+    found = capacity.of_release(release)
+    if found is not None:
+        pointer = _what_is_too_much(found, demand.of(release))
+        yield at_setting(release, pointer, outcomes.message(found), outcomes.hint(found))
+
+
+def _what_is_too_much(found: Outcome, asked: Demand) -> tuple[str, ...]:
+    """Lead to the setting that decides: the number of replicas, unless one of them is too large."""
+    part = found.parts[0] if found.parts else None
+    if part is None:
+        return ("queue",)
+    if all(_size(pods, part.resource) <= part.held for pods in asked.pods):
+        return ("scaling", "min")
+    is_plain = part.resource in (CPU, MEMORY)
+    return ("serving", "resources", part.resource) if is_plain else ("serving", "gpu", "count")
+
+
+def _size(pods: demand.Pods, resource: str) -> int:
+    return {CPU: pods.cpu, MEMORY: pods.memory}.get(resource, pods.accelerators)
+
+
+_TOGETHER: Mapping[Cause, Rule] = {
+    "minimum": BOOK.error(
+        "Q061",
+        "The models of a queue cannot all have their minimum replicas, so some wait for ever.",
+        evidence=_ARITHMETIC,
+        remedy="Raise the quota, lower `scaling.min`, or move a model to another queue.",
+    ),
+    "nodes": BOOK.error(
+        "Q062",
+        "The Pods at minimum replicas do not fit onto the nodes, whatever the quota says.",
+        evidence=_SCHEDULED,
+        remedy="Add nodes of the flavor, ask for fewer accelerators a replica, or lower "
+        "`scaling.min`.",
+    ),
+    "update": BOOK.warning(
+        "Q063",
+        "An update starts new Pods before it stops old ones, and there is no room for them.",
+        evidence=f"kubernetes-sigs/kueue#5118, {_ARITHMETIC}",
+        remedy="Leave room for one more replica of the largest model, or let it borrow.",
+    ),
+    "maximum": BOOK.warning(
+        "Q064",
+        "The models of a queue cannot all scale to their maximum, and the last ones stay pending.",
+        evidence=_ARITHMETIC,
+        remedy="Raise the quota, lower `scaling.max`, or accept that these models compete.",
+    ),
+    "nodes-at-maximum": BOOK.warning(
+        "Q065",
+        "The Pods at maximum replicas do not fit onto the nodes, so the last ones stay pending.",
+        evidence=_SCHEDULED,
+        remedy="Add nodes of the flavor, or lower `scaling.max`.",
+    ),
+    "hardware": BOOK.warning(
+        "Q066",
+        "Queues grant more accelerators than the nodes have, so Kueue admits Pods that no node "
+        "takes.",
+        evidence=_ARITHMETIC,
+        remedy="Grant at most `nodes` times `gpusPerNode`, or correct these two.",
+    ),
+}
+
+
+def rule_of(outcome: Outcome) -> Rule:
+    """Name the rule of what does not fit together."""
+    return _TOGETHER[outcome.cause]
+
+
+def finding(outcome: Outcome, environment: Environment) -> Finding:
+    """Tell what does not fit together, where the quota or the nodes are written."""
+    where = environment.document.where(*outcome.pointer(environment), key=True)
+    return Finding(outcomes.message(outcome), where, outcomes.hint(outcome))
+
+
+_WEIGHTS = BOOK.warning(
+    "G080",
+    "The weights and one request's cache of a language model do not fit into its GPUs' memory.",
+    evidence="vllm-project/vllm@docs/configuration/conserving_memory.md",
+    remedy="Use more GPUs with `--tensor-parallel-size`, GPUs with more memory, a quantised model, "
+    "or a lower `--max-model-len`. It is an estimate from the model's name.",
+)
+
+
+@_WEIGHTS.on_release
+def _larger_than_its_gpus(release: Release) -> Iterator[Finding]:
+    if release.placement is None:
+        return
+    variants = {variant.artifact.version: variant for variant in release.variants}
+    for need in llm_memory.needs(release):
+        if not need.fits:
+            variant = variants[need.version]
+            yield in_version(release, variant, (), llm_memory.message(need), llm_memory.hint(need))

@@ -1,0 +1,229 @@
+"""All rules, and what they find: each problem with its rule's code and severity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+from generator.inventory import minor
+from generator.outcomes import Outcome
+from generator.problems import Problem
+from generator.records import Environment, Json, Release
+from generator.rules import (
+    SYSTEMS,
+    Book,
+    EnvironmentCheck,
+    EnvironmentStep,
+    EnvironmentStepCheck,
+    Finding,
+    ModelStep,
+    ModelStepCheck,
+    ObjectCheck,
+    ReleaseCheck,
+    Rule,
+    Scene,
+    Spot,
+    Step,
+    StepCheck,
+    argocd_objects,
+    autoscaling,
+    autoscaling_objects,
+    canary,
+    canary_routes,
+    capacity,
+    changes,
+    changes_environments,
+    changes_specs,
+    delivery,
+    gpu,
+    gpu_flavors,
+    keda_objects,
+    keda_queries,
+    keda_targets,
+    keda_triggers,
+    kserve_canary,
+    kserve_graphs,
+    kserve_llm,
+    kserve_metadata,
+    kserve_objects,
+    kueue_objects,
+    kueue_policies,
+    kueue_workloads,
+    metadata_objects,
+    naming,
+    pod_objects,
+    policy,
+    quota,
+    quota_objects,
+    serving,
+    serving_artifacts,
+    serving_containers,
+    serving_storage,
+    serving_variables,
+    versions,
+)
+
+BOOKS: tuple[Book, ...] = (
+    serving.BOOK,
+    serving_artifacts.BOOK,
+    serving_storage.BOOK,
+    serving_variables.BOOK,
+    serving_containers.BOOK,
+    kserve_objects.BOOK,
+    kserve_metadata.BOOK,
+    kserve_graphs.BOOK,
+    kserve_llm.BOOK,
+    canary.BOOK,
+    canary_routes.BOOK,
+    kserve_canary.BOOK,
+    autoscaling.BOOK,
+    keda_queries.BOOK,
+    keda_objects.BOOK,
+    keda_triggers.BOOK,
+    keda_targets.BOOK,
+    autoscaling_objects.BOOK,
+    gpu.BOOK,
+    gpu_flavors.BOOK,
+    pod_objects.BOOK,
+    quota.BOOK,
+    kueue_objects.BOOK,
+    kueue_policies.BOOK,
+    kueue_workloads.BOOK,
+    quota_objects.BOOK,
+    capacity.BOOK,
+    naming.BOOK,
+    delivery.BOOK,
+    argocd_objects.BOOK,
+    metadata_objects.BOOK,
+    policy.BOOK,
+    versions.BOOK,
+    changes.BOOK,
+    changes_specs.BOOK,
+    changes_environments.BOOK,
+)
+"""The families, as the reference lists them."""
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {rule.code: rule for book in BOOKS for rule in book.rules}
+)
+
+_Versions = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Checks:
+    """The checks that hold for one set of versions, flat, because a fleet runs them often."""
+
+    releases: tuple[tuple[Rule, ReleaseCheck], ...]
+    environments: tuple[tuple[Rule, EnvironmentCheck], ...]
+    objects: Mapping[str, tuple[tuple[Rule, ObjectCheck], ...]]
+    steps: tuple[tuple[Rule, StepCheck], ...]
+    model_steps: tuple[tuple[Rule, ModelStepCheck], ...]
+    environment_steps: tuple[tuple[Rule, EnvironmentStepCheck], ...]
+
+
+@lru_cache(64)
+def _checks(pinned: _Versions) -> _Checks:
+    holding = [
+        rule for rule in RULES.values() if _holds(rule, dict(zip(SYSTEMS, pinned, strict=True)))
+    ]
+    kinds = {kind for rule in holding for kind in rule.objects}
+    return _Checks(
+        releases=tuple((rule, check) for rule in holding for check in rule.releases),
+        environments=tuple((rule, check) for rule in holding for check in rule.environments),
+        objects={
+            kind: tuple((rule, check) for rule in holding for check in rule.objects.get(kind, ()))
+            for kind in kinds
+        },
+        steps=tuple((rule, check) for rule in holding for check in rule.steps),
+        model_steps=tuple((rule, check) for rule in holding for check in rule.model_steps),
+        environment_steps=tuple(
+            (rule, check) for rule in holding for check in rule.environment_steps
+        ),
+    )
+
+
+def _of(environment: Environment) -> _Checks:
+    return _checks(tuple(getattr(environment, system) for system in SYSTEMS))
+
+
+def _holds(rule: Rule, pinned: Mapping[str, str]) -> bool:
+    return all(within(pinned[system], span) for system, span in rule.versions.items())
+
+
+def within(version: str, span: str) -> bool:
+    """Say whether a version such as `0.20` is in a range such as `>=0.16,<0.21`; "" never is."""
+    return bool(version) and all(_meets(version, bound) for bound in span.split(","))
+
+
+def _meets(version: str, bound: str) -> bool:
+    least = bound.startswith(">=")
+    limit = minor(bound.removeprefix(">=").removeprefix("<"))
+    return minor(version) >= limit if least else minor(version) < limit
+
+
+def of_release(release: Release) -> Iterator[Problem]:
+    """Find what a cluster would make of a release."""
+    for rule, check in _of(release.environment).releases:
+        for found in check(release):
+            yield problem(rule, found)
+
+
+def of_environment(environment: Environment) -> Iterator[Problem]:
+    """Find what a cluster would make of an environment's own document."""
+    for rule, check in _of(environment).environments:
+        for found in check(environment):
+            yield problem(rule, found)
+
+
+def of_scene(scene: Scene) -> Iterator[tuple[Rule, Json, Spot]]:
+    """Find what a cluster would make of composed objects, each with the object it is about."""
+    checks = _of(scene.environment).objects
+    for item in scene.objects:
+        for kind in (item["kind"], ANY_KIND):
+            for rule, check in checks.get(kind, ()):
+                yield from ((rule, item, spot) for spot in check(item, scene))
+
+
+ANY_KIND = "*"
+"""Stands for every kind where a rule looks at objects."""
+
+
+def of_step(step: Step) -> Iterator[Problem]:
+    """Find what a cluster would make of a change, by the versions that are there after it."""
+    release = step.after or step.before
+    assert release is not None
+    for rule, check in _of(step.environment or release.environment).steps:
+        for found in check(step):
+            yield problem(rule, found)
+
+
+_UNPINNED = ("",) * len(SYSTEMS)
+
+
+def of_model_step(step: ModelStep) -> Iterator[Problem]:
+    """Find what clusters would make of a change of a model, in all its environments."""
+    for rule, check in _checks(_UNPINNED).model_steps:
+        for found in check(step):
+            yield problem(rule, found)
+    for each in step.steps:
+        yield from of_step(each)
+
+
+def of_environment_step(step: EnvironmentStep) -> Iterator[Problem]:
+    """Find what a cluster would make of a change of an environment's own document."""
+    for rule, check in _of(step.after).environment_steps:
+        for found in check(step):
+            yield problem(rule, found)
+
+
+def of_outcome(outcome: Outcome, environment: Environment) -> Problem:
+    """Tell of what does not fit together."""
+    return problem(capacity.rule_of(outcome), capacity.finding(outcome, environment))
+
+
+def problem(rule: Rule, found: Finding) -> Problem:
+    """Give a finding its rule's code and severity."""
+    return Problem(rule.code, found.message, found.where, found.hint, rule.severity, found.about)

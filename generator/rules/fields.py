@@ -1,0 +1,97 @@
+"""Where things stand in composed objects, whatever an own template left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from generator.records import Json
+from generator.rules import Scene
+from generator.yamlio import Pointer
+
+KEDA_HPA_PREFIX = "keda-hpa-"
+"""What KEDA calls its HPA after a ScaledObject (kedacore/keda#6998)."""
+
+
+def spec(item: Json) -> Json:
+    """Give an object's spec, empty if there is none."""
+    found = item.get("spec")
+    return found if isinstance(found, dict) else {}
+
+
+def name(item: Json) -> str:
+    """Give an object's name."""
+    return str((item.get("metadata") or {}).get("name", ""))
+
+
+def group(item: Json) -> str:
+    """Give an object's API group, empty for the core one."""
+    return str(item.get("apiVersion", "")).rpartition("/")[0]
+
+
+def annotated(item: Json) -> Json:
+    """Give an object's annotations."""
+    return (item.get("metadata") or {}).get("annotations") or {}
+
+
+def labels(item: Json) -> Json:
+    """Give an object's labels."""
+    return (item.get("metadata") or {}).get("labels") or {}
+
+
+def at(item: Json, *pointer: str | int, default: Any = None) -> Any:
+    """Give a value at a pointer, the default where it does not lead there."""
+    node: Any = item
+    for step in pointer:
+        try:
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            return default
+    return node
+
+
+def annotation(key: str) -> Pointer:
+    """Point at an annotation."""
+    return ("metadata", "annotations", key)
+
+
+_POD_SPECS: tuple[Pointer, ...] = (
+    ("spec", "template", "spec"),
+    ("spec", "jobTemplate", "spec", "template", "spec"),
+    ("spec", "predictor"),
+    ("spec", "transformer"),
+    ("spec", "explainer"),
+)
+
+
+def pods(item: Json) -> Iterator[tuple[Json, Pointer]]:
+    """Give the pod specs of an object with the ways to them."""
+    places = (("spec",),) if item["kind"] == "Pod" else _POD_SPECS
+    for pointer in places:
+        found = at(item, *pointer)
+        if isinstance(found, dict):
+            yield found, pointer
+
+
+def containers(item: Json) -> Iterator[tuple[Json, Pointer]]:
+    """Give the containers of an object, a predictor's `model` among them."""
+    for pod, pointer in pods(item):
+        if isinstance(pod.get("model"), dict):
+            yield pod["model"], (*pointer, "model")
+        for key in ("containers", "initContainers"):
+            for index, container in enumerate(pod.get(key) or ()):
+                yield container, (*pointer, key, index)
+
+
+def mode(item: Json, scene: Scene) -> str:
+    """Give the deployment mode of an InferenceService, by its annotation or its cluster."""
+    own = str(annotated(item).get("serving.kserve.io/deploymentMode", ""))
+    return {"RawDeployment": "Standard", "Serverless": "Knative"}.get(
+        own, own or scene.environment.mode
+    )
+
+
+def target(item: Json) -> tuple[str, str]:
+    """Give kind and name of what a ScaledObject or HPA scales."""
+    reference = spec(item).get("scaleTargetRef") or {}
+    return str(reference.get("kind", "Deployment")), str(reference.get("name", ""))

@@ -1,0 +1,314 @@
+"""Rules of workloads that wait in a queue: what Kueue reads of them, and what it cannot admit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generator.records import Flavor, Json
+from generator.rules import Book, Scene, Spot
+from generator.rules.kserve import (
+    annotation,
+    block,
+    entries,
+    name_of,
+    text,
+    value,
+    workload_containers,
+)
+from generator.rules.kueue import QUEUE, is_served, label, pods, queue_of, servers
+from generator.schema import suggestion
+from generator.yamlio import Pointer
+
+BOOK = Book("quota")
+
+_LIMIT = "kueue.x-k8s.io/max-exec-time-seconds"
+_LABEL: Pointer = ("metadata", "labels", QUEUE)
+
+
+_UNKNOWN_QUEUE = BOOK.warning(
+    "Q040",
+    "A workload whose queue does not exist in its namespace waits for ever.",
+    evidence="kubernetes-sigs/kueue@site/content/en/docs/concepts/local_queue.md",
+    remedy="Name a queue of the environment; without Kueue, none.",
+)
+
+
+@_UNKNOWN_QUEUE.on_objects("*")
+def _unknown_queue(item: Json, scene: Scene) -> Iterator[Spot]:
+    wanted = label(item, QUEUE)
+    known = {*scene.environment.queues, *map(name_of, scene.of_kind("LocalQueue"))}
+    if not wanted or (scene.environment.kueue and wanted in known):
+        return
+    if not scene.environment.kueue:
+        message = f"{scene.environment.name} has no Kueue: nobody reads the label"
+        yield Spot(message, _LABEL, "remove it, or add `platform.kueue`")
+    elif known:
+        message = f"{scene.environment.name} describes no queue `{wanted}`"
+        yield Spot(message, _LABEL, suggestion(wanted, sorted(known)))
+
+
+_ANNOTATED = BOOK.error(
+    "Q041",
+    "Kueue reads the queue of a workload from its label, not from an annotation.",
+    evidence="kubernetes-sigs/kueue#7271",
+    remedy="Write `kueue.x-k8s.io/queue-name` under `labels`.",
+)
+
+
+@_ANNOTATED.on_objects("*")
+def _annotated(item: Json, scene: Scene) -> Iterator[Spot]:
+    if annotation(item, QUEUE):
+        message = f"the annotation {QUEUE} is ignored: {name_of(item)} would run beside all quota"
+        yield Spot(message, ("metadata", "annotations", QUEUE), "write it under `labels`")
+
+
+_UNCOVERED = BOOK.error(
+    "Q042",
+    "A queue never admits a Pod that requests a resource of which the queue has no quota.",
+    evidence="kubernetes-sigs/kueue@pkg/scheduler/flavorassigner/flavorassigner.go",
+    remedy="Do not request it, or give the queue quota of it. If Kueue is told "
+    "`quotaCheckStrategy: IgnoreUndeclared`, silence this rule.",
+)
+
+
+@_UNCOVERED.on_objects("*")
+def _uncovered(item: Json, scene: Scene) -> Iterator[Spot]:
+    queue = queue_of(item, scene)
+    if queue is None:
+        return
+    for place, container in workload_containers(item):
+        requests, limits = (block(container, "resources", key) for key in ("requests", "limits"))
+        for key in dict.fromkeys((*requests, *limits)):
+            if key not in queue.covered_resources:
+                side = "requests" if key in requests else "limits"
+                message = (
+                    f"queue `{queue.name}` has quota of {', '.join(queue.covered_resources)} and "
+                    f"none of {key}, so the Pod would wait for ever"
+                )
+                hint = "remove it, or name a queue with quota of it"
+                yield Spot(message, (*place, "resources", side, key), hint)
+
+
+_NO_FLAVOR = BOOK.error(
+    "Q043",
+    "No flavor of the queue has the labels that a Pod selects its nodes by.",
+    evidence="kubernetes-sigs/kueue@pkg/scheduler/flavorassigner/flavorassigner.go",
+    remedy="Select by the labels of one of the queue's flavors, or leave that to Kueue.",
+)
+
+
+@_NO_FLAVOR.on_objects("*")
+def _no_flavor(item: Json, scene: Scene) -> Iterator[Spot]:
+    """Leave the release's own workload to the rule of its placement."""
+    queue = queue_of(item, scene)
+    if queue is None or is_served(item, scene):
+        return
+    flavors = [scene.environment.flavors[grant["name"]] for grant in queue.flavors]
+    for place, pod in pods(item):
+        suited = [flavor for flavor in flavors if _suits(flavor, pod)]
+        selector = block(pod, "nodeSelector")
+        if suited and selector and not any(_is_selected(each, selector) for each in suited):
+            message = (
+                f"no flavor of queue `{queue.name}` has these labels: the Pod would wait for ever"
+            )
+            hint = f"select the nodes of {' or '.join(f'`{flavor.name}`' for flavor in suited)}"
+            yield Spot(message, (*place, "nodeSelector"), hint)
+
+
+def _suits(flavor: Flavor, pod: Json) -> bool:
+    """Say whether a flavor has the accelerators that a Pod asks for, or neither has any."""
+    limits = (block(container, "resources", "limits") for container in servers(pod))
+    asked = {key for each in limits for key in each if "/" in key}
+    return asked == ({flavor.resource} if flavor.resource else set())
+
+
+def _is_selected(flavor: Flavor, selector: Json) -> bool:
+    return all(selector.get(key, value) == value for key, value in flavor.node_labels.items())
+
+
+_FIXED_SET = BOOK.error(
+    "Q044",
+    "Kueue lets a StatefulSet of a queue scale to 0 and back, and to nothing else.",
+    evidence="kubernetes-sigs/kueue@pkg/controller/jobs/statefulset/statefulset_webhook.go",
+    remedy="Remove the autoscaler, or use a Deployment, whose Pods are admitted one by one.",
+)
+
+
+@_FIXED_SET.on_objects("HorizontalPodAutoscaler", "ScaledObject")
+def _fixed_set(item: Json, scene: Scene) -> Iterator[Spot]:
+    scaled = block(item, "spec", "scaleTargetRef")
+    wanted = text(scaled, "name")
+    for each in scene.of_kind("StatefulSet"):
+        is_meant = text(scaled, "kind") == "StatefulSet" and name_of(each) == wanted
+        if is_meant and label(each, QUEUE):
+            message = f"{wanted} waits in a queue as one set: Kueue refuses to scale it"
+            yield Spot(message, ("spec", "scaleTargetRef", "name"), "use a Deployment instead")
+
+
+_NOT_ON_THE_JOB = BOOK.error(
+    "Q045",
+    "Kueue queues the Jobs that a CronJob makes, by the label of its `jobTemplate`.",
+    evidence="kubernetes-sigs/kueue@site/content/en/docs/tasks/run/run_cronjobs.md",
+    remedy="Move the label to `jobTemplate.metadata.labels`.",
+)
+
+
+@_NOT_ON_THE_JOB.on_objects("CronJob")
+def _not_on_the_job(item: Json, scene: Scene) -> Iterator[Spot]:
+    inner = text(item, "spec", "jobTemplate", "metadata", "labels", QUEUE)
+    if label(item, QUEUE) and not inner:
+        message = "nobody reads the queue of a CronJob: its Jobs would run beside all quota"
+        yield Spot(message, _LABEL, "move it to `spec.jobTemplate.metadata.labels`")
+
+
+_OVERLAPPING = BOOK.warning(
+    "Q046",
+    "A CronJob that may overlap holds accelerators twice.",
+    evidence="kubernetes-sigs/kueue@site/content/en/docs/tasks/run/run_cronjobs.md",
+    remedy="Write `concurrencyPolicy: Forbid`.",
+)
+
+
+@_OVERLAPPING.on_objects("CronJob")
+def _overlapping(item: Json, scene: Scene) -> Iterator[Spot]:
+    policy = text(item, "spec", "concurrencyPolicy") or "Allow"
+    if policy == "Allow" and _has_accelerators(item, scene):
+        message = "a run that is not over when the next one is due holds its GPUs beside it"
+        place = "concurrencyPolicy" if text(item, "spec", "concurrencyPolicy") else "schedule"
+        yield Spot(message, ("spec", place), "write `concurrencyPolicy: Forbid`")
+
+
+def _has_accelerators(item: Json, scene: Scene) -> bool:
+    known = {flavor.resource for flavor in scene.environment.flavors.values()} - {""}
+    return any(
+        known & block(container, "resources", "limits").keys()
+        for _, container in workload_containers(item)
+    )
+
+
+_RUN_AGAIN = BOOK.error(
+    "Q047",
+    "A Job that deletes itself is missing in the cluster, and Argo CD runs it again.",
+    evidence="airbytehq/airbyte#15202, argoproj/argo-cd#8586",
+    remedy="Leave out `ttlSecondsAfterFinished`, or make the Job a hook.",
+)
+_HOOK = "argocd.argoproj.io/hook"
+
+
+@_RUN_AGAIN.on_objects("Job")
+def _run_again(item: Json, scene: Scene) -> Iterator[Spot]:
+    is_synced = scene.environment.argocd.auto_sync and not annotation(item, _HOOK)
+    if is_synced and value(item, "spec", "ttlSecondsAfterFinished") is not None:
+        message = "Argo CD heals what is missing: the Job would run again after each deletion"
+        yield Spot(message, ("spec", "ttlSecondsAfterFinished"), "remove it")
+
+
+_SUSPENDED = BOOK.error(
+    "Q048",
+    "Kueue owns `suspend` of what it queues: with a value in Git, Argo CD sets it back.",
+    evidence="kubernetes-sigs/kueue@site/content/en/docs/concepts/workload.md, "
+    "argoproj/argo-cd#24428",
+    remedy="Leave `suspend` out.",
+)
+
+
+@_SUSPENDED.on_objects("Job")
+def _suspended(item: Json, scene: Scene) -> Iterator[Spot]:
+    if label(item, QUEUE) and value(item, "spec", "suspend") is not None:
+        message = f"Kueue suspends and starts {name_of(item)}, and Argo CD would set `suspend` back"
+        yield Spot(message, ("spec", "suspend"), "remove it")
+
+
+_TIMED = BOOK.error(
+    "Q049",
+    "A workload with `max-exec-time-seconds` is stopped for good once that time has passed.",
+    evidence="kubernetes-sigs/kueue@site/content/en/docs/concepts/workload.md",
+    remedy="Remove the label from what serves.",
+)
+
+
+@_TIMED.on_objects("InferenceService", "Deployment", "StatefulSet")
+def _timed(item: Json, scene: Scene) -> Iterator[Spot]:
+    if label(item, _LIMIT):
+        message = f"Kueue stops {name_of(item)} after {label(item, _LIMIT)} s, and it is to serve"
+        yield Spot(message, ("metadata", "labels", _LIMIT), "remove it")
+
+
+_CLAIMS = BOOK.error(
+    "Q050",
+    "Kueue counts devices by a ResourceClaimTemplate: a Pod with a ResourceClaim is inadmissible.",
+    evidence="kubernetes-sigs/kueue@site/content/en/docs/concepts/dynamic_resource_allocation.md",
+    remedy="Name a `resourceClaimTemplateName`.",
+)
+
+
+@_CLAIMS.on_objects("*")
+def _claims(item: Json, scene: Scene) -> Iterator[Spot]:
+    if not label(item, QUEUE):
+        return
+    for place, pod in pods(item):
+        for index, claim in entries(pod, "resourceClaims"):
+            if text(claim, "resourceClaimName"):
+                message = f"Kueue cannot count claim `{text(claim, 'resourceClaimName')}`"
+                pointer = (*place, "resourceClaims", index, "resourceClaimName")
+                yield Spot(message, pointer, "use `resourceClaimTemplateName`")
+
+
+_PODSET = "kueue.x-k8s.io/podset-"
+
+_TOPOLOGY = BOOK.error(
+    "Q056",
+    "Kueue reads topology requests from the Pod template: on the workload nobody reads them.",
+    evidence="kubernetes-sigs/kueue@site/content/en/docs/concepts/topology_aware_scheduling.md",
+    remedy="Move the annotation to `spec.template.metadata.annotations`.",
+)
+
+
+@_TOPOLOGY.on_objects("Job", "Deployment", "StatefulSet")
+def _topology(item: Json, scene: Scene) -> Iterator[Spot]:
+    for key in block(item, "metadata", "annotations"):
+        if str(key).startswith(_PODSET):
+            message = f"{key} is for the Pods, and stands on the {item['kind']}"
+            pointer = ("metadata", "annotations", key)
+            yield Spot(message, pointer, "move it to `spec.template.metadata.annotations`")
+
+
+_UNCOUNTABLE = BOOK.error(
+    "Q057",
+    "Kueue does not admit what claims devices by alternatives, constraints or settings.",
+    evidence="kubernetes-sigs/kueue@site/content/en/docs/concepts/dynamic_resource_allocation.md",
+    remedy="Claim an exact count of one device class, or leave the workload out of the queue.",
+)
+
+
+@_UNCOUNTABLE.on_objects("ResourceClaimTemplate")
+def _uncountable(item: Json, scene: Scene) -> Iterator[Spot]:
+    if not any(_claims_by(each, name_of(item)) for each in scene.objects if label(each, QUEUE)):
+        return
+    for pointer, what in _features(item):
+        message = f"a workload of a queue claims by {name_of(item)}, and Kueue cannot count {what}"
+        yield Spot(message, pointer, "write `exactly: {deviceClassName: ..., count: ...}`")
+
+
+def _claims_by(item: Json, template: str) -> bool:
+    return any(
+        text(claim, "resourceClaimTemplateName") == template
+        for _, pod in pods(item)
+        for _, claim in entries(pod, "resourceClaims")
+    )
+
+
+def _features(item: Json) -> Iterator[tuple[Pointer, str]]:
+    """Give what Kueue has no arithmetic for."""
+    devices: Pointer = ("spec", "spec", "devices")
+    for key in ("constraints", "config"):
+        if entries(item, *devices, key):
+            yield (*devices, key), f"`{key}`"
+    for index, request in entries(item, *devices, "requests"):
+        place = (*devices, "requests", index)
+        if entries(request, "firstAvailable"):
+            yield (*place, "firstAvailable"), "`firstAvailable`"
+        if text(request, "exactly", "allocationMode") == "All":
+            yield (*place, "exactly", "allocationMode"), "`allocationMode: All`"
+        if value(request, "exactly", "adminAccess"):
+            yield (*place, "exactly", "adminAccess"), "`adminAccess`"

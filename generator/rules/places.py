@@ -1,0 +1,46 @@
+"""Where a rule points: at the line of a document that decided what it found."""
+
+from __future__ import annotations
+
+from generator.problems import Where
+from generator.records import Environment, Release, Variant
+from generator.rules import Finding
+from generator.settings import origin
+
+
+def of_setting(release: Release, *pointer: str) -> Where:
+    """Find where a setting was decided; the model's block for the environment otherwise."""
+    return origin(release.layers, pointer) or release.document.where(*release.pointer, key=True)
+
+
+def at_setting(release: Release, pointer: tuple[str, ...], message: str, hint: str) -> Finding:
+    """Make the finding of a setting such as `("scaling", "min")`, where it was decided."""
+    return Finding(message, of_setting(release, *pointer), hint)
+
+
+def in_live(release: Release, keys: tuple[str, ...], message: str, hint: str) -> Finding:
+    """Make the finding of a key in the model's block for the environment; its own line."""
+    pointer = (*release.pointer, *keys)
+    return Finding(message, release.document.where(*pointer, key=True), hint)
+
+
+def in_version(
+    release: Release, variant: Variant, keys: tuple[str | int, ...], message: str, hint: str
+) -> Finding:
+    """Make the finding of a value of one version, such as its `uri`."""
+    pointer = ("versions", variant.artifact.version, *keys)
+    return Finding(message, release.document.where(*pointer, key=not keys), hint)
+
+
+def in_environment(
+    environment: Environment, pointer: tuple[str | int, ...], message: str, hint: str
+) -> Finding:
+    """Make the finding of a value of an environment's document."""
+    return Finding(message, environment.document.where(*pointer), hint)
+
+
+def at_key(
+    environment: Environment, pointer: tuple[str | int, ...], message: str, hint: str
+) -> Finding:
+    """Make the finding of a key of an environment's document, such as a flavor's name."""
+    return Finding(message, environment.document.where(*pointer, key=True), hint)

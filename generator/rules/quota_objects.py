@@ -1,0 +1,160 @@
+"""Rules of the quotas, priorities and disruption budgets that Kubernetes itself has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from generator import quantities
+from generator.records import Json, Release
+from generator.rules import Book, Scene, Spot
+from generator.rules.kserve import block, name_of, number, text, value
+from generator.rules.kueue import amount
+
+BOOK = Book("quota")
+
+_QUOTAS = "kubernetes/website@content/en/docs/concepts/policy/resource-quotas.md"
+
+_NOT_COUNTED = BOOK.error(
+    "Q051",
+    "A ResourceQuota counts an extended resource as `requests.<resource>`, and in no other way.",
+    evidence=_QUOTAS,
+    remedy="Write `requests.nvidia.com/gpu`.",
+)
+
+
+@_NOT_COUNTED.on_objects("ResourceQuota")
+def _not_counted(item: Json, scene: Scene) -> Iterator[Spot]:
+    known = {flavor.resource for flavor in scene.environment.flavors.values()} - {""}
+    for key in block(item, "spec", "hard"):
+        resource = key.removeprefix("limits.")
+        if "/" in resource and (key != resource or resource in known | {"nvidia.com/gpu"}):
+            message = f"nothing is ever counted as `{key}`, so that there is no limit"
+            yield Spot(message, ("spec", "hard", key), f"write `requests.{resource}`")
+
+
+_BELOW = BOOK.warning(
+    "Q052",
+    "What Kueue grants beyond a namespace's ResourceQuota is never used: the Pods are refused.",
+    evidence=_QUOTAS,
+    remedy="Let the ResourceQuota be at least the sum of the namespace's queues.",
+)
+
+
+@_BELOW.on_objects("ResourceQuota")
+def _below(item: Json, scene: Scene) -> Iterator[Spot]:
+    if value(item, "spec", "scopes") or value(item, "spec", "scopeSelector"):
+        return
+    granted = _granted(scene)
+    for key, hard in block(item, "spec", "hard").items():
+        resource = str(key).removeprefix("requests.")
+        most = amount(hard)
+        if most is not None and most < granted.get(resource, 0):
+            message = (
+                f"the queues of the namespace grant {_told(granted[resource])} {resource}, and "
+                f"{hard} may be requested: beyond that, Pods are refused (waiting ones count too)"
+            )
+            hint = f"raise it to {_told(granted[resource])}, or lower the queues' quota"
+            yield Spot(message, ("spec", "hard", key), hint)
+
+
+def _granted(scene: Scene) -> dict[str, Fraction]:
+    """Add up what the queues own themselves; what they borrow comes and goes."""
+    granted: dict[str, Fraction] = {}
+    for queue in scene.environment.queues.values():
+        for flavor in queue.flavors:
+            for grant in flavor["resources"]:
+                owned = quantities.parse(grant["nominalQuota"])
+                granted[grant["name"]] = granted.get(grant["name"], Fraction(0)) + owned
+    return granted
+
+
+def _told(amount: Fraction) -> str:
+    return quantities.canonical(str(amount)) if amount.denominator == 1 else f"{amount * 1000}m"
+
+
+_UNMOVABLE = BOOK.warning(
+    "Q053",
+    "A disruption budget that allows no replica to go blocks the drain of nodes, not preemption.",
+    evidence="kubernetes/website@content/en/docs/concepts/workloads/pods/disruptions.md, "
+    "kubernetes-sigs/kueue@pkg/controller/jobs/pod/pod_controller.go",
+    remedy="Write `maxUnavailable: 1`, or have more replicas than `minAvailable`.",
+)
+
+
+@_UNMOVABLE.on_objects("PodDisruptionBudget")
+def _unmovable(item: Json, scene: Scene) -> Iterator[Spot]:
+    release = scene.release
+    if release is None or not _is_of(item, release):
+        return
+    least = min(variant.scaling.minimum for variant in release.variants)
+    for key, blocks in (("maxUnavailable", _is_none), ("minAvailable", _is_all_of(least))):
+        if blocks(value(item, "spec", key)):
+            message = (
+                f"with {least} replica{'s' if least != 1 else ''}, none may go: a node that is "
+                "drained waits for ever, and Kueue, which deletes Pods, does not ask"
+            )
+            yield Spot(message, ("spec", key), "write `maxUnavailable: 1`")
+
+
+def _is_of(item: Json, release: Release) -> bool:
+    """Say whether a budget is about the model, as far as labels that gen writes tell."""
+    selected = block(item, "spec", "selector", "matchLabels")
+    return release.model in selected.values() or any(
+        variant.name in selected.values() for variant in release.variants
+    )
+
+
+def _is_none(written: Any) -> bool:
+    return str(written) in ("0", "0%")
+
+
+def _is_all_of(replicas: int) -> Any:
+    def is_all(written: Any) -> bool:
+        text = str(written)
+        return text == "100%" or (text.isdecimal() and int(text) >= replicas > 0)
+
+    return is_all
+
+
+_PRIORITY = BOOK.error(
+    "Q054",
+    "The API server refuses a PriorityClass above a billion, and names that begin with `system-`.",
+    evidence="kubernetes/kubernetes@pkg/apis/scheduling/validation/validation.go, "
+    "kubernetes/kubernetes@pkg/apis/scheduling/types.go",
+    remedy="Use a value of at most 1000000000 and a name of your own.",
+)
+_HIGHEST = 1_000_000_000
+_PREEMPTION = ("PreemptLowerPriority", "Never")
+
+
+@_PRIORITY.on_objects("PriorityClass")
+def _priority(item: Json, scene: Scene) -> Iterator[Spot]:
+    if name_of(item).startswith("system-"):
+        message = f"names such as {name_of(item)} are Kubernetes' own"
+        yield Spot(message, ("metadata", "name"), "take another name")
+    if number(item, "value") > _HIGHEST:
+        message = f"value {item['value']} is above {_HIGHEST}, which is for the system"
+        yield Spot(message, ("value",), f"write at most {_HIGHEST}")
+    policy = text(item, "preemptionPolicy")
+    if policy and policy not in _PREEMPTION:
+        message = f"there is no preemption policy `{policy}`"
+        yield Spot(message, ("preemptionPolicy",), f"write {' or '.join(_PREEMPTION)}")
+
+
+_DEFAULTS = BOOK.warning(
+    "Q055",
+    "With two default PriorityClasses, Pods get the one with the smaller value.",
+    evidence="kubernetes/website@content/en/docs/concepts/scheduling-eviction/"
+    "pod-priority-preemption.md",
+    remedy="Let one class have `globalDefault: true`.",
+)
+
+
+@_DEFAULTS.on_objects("PriorityClass")
+def _two_defaults(item: Json, scene: Scene) -> Iterator[Spot]:
+    defaults = [each for each in scene.of_kind("PriorityClass") if each.get("globalDefault")]
+    if len(defaults) > 1 and item is defaults[-1]:
+        message = f"{name_of(defaults[0])} and {name_of(item)} are both the default"
+        yield Spot(message, ("globalDefault",), "keep one")
