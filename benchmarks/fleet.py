@@ -34,7 +34,7 @@ _DOMAINS = (
 )
 _TASKS = ("classifier", "detector", "embedder", "forecast", "matcher", "ranker", "scorer", "tagger")
 _OWNERS = ("assistants", "growth", "logistics", "marketplace", "payments", "risk-ml", "search")
-_STORAGES = ("gs://models-eu", "s3://models", "pvc://model-store")
+_STORAGES = ("gs://models-eu", "gs://models-us", "s3://models")
 _LLMS = ("Qwen/Qwen2.5-7B-Instruct", "mistralai/Mistral-7B-Instruct-v0.3", "google/gemma-2-9b-it")
 
 
@@ -175,14 +175,17 @@ def _artifact(name: str, profile: _Profile, version: str) -> Json:
 
 
 def _dev(name: str, profile: _Profile, count: int) -> Json:
-    """Knative, few nodes with accelerators, most models asleep."""
+    """Knative, no nodes with accelerators, most models asleep."""
     sleeps = bool(profile.format) and profile.metric not in ("cpu", "memory")
-    block: Json = {"version": f"v{count}", "scaling": {"min": 0 if sleeps else 1, "max": 2}}
+    scaling: Json = {"min": 0 if sleeps else 1, "max": 2}
+    if profile.format and not sleeps:
+        scaling |= {"metric": "concurrency", "target": 10}
+    block: Json = {"version": f"v{count}", "scaling": scaling}
     if profile.format and _chance(name, "dev-canary", 3):
         block |= {"version": f"v{count - 1}", "canary": {"version": f"v{count}", "traffic": 50}}
     override: Json = {}
     if profile.flavors:
-        override["gpu"] = {"flavor": "t4"} if _chance(name, "dev-gpu", 30) else {"count": 0}
+        override["gpu"] = {"count": 0}
     if profile.format == "huggingface":
         override["args"] = ["--max-model-len=1024", "--dtype=float32"]
     if _chance(name, "dev-debug", 50):
@@ -221,7 +224,6 @@ def environments(models: int) -> dict[str, Json]:
         "dev": {
             **_place("dev", "ml-dev", models),
             "platform": {"kserve": {"version": "0.20", "mode": "Knative"}},
-            "flavors": {"t4": _flavor("Tesla-T4", models, 0.53)},
             "defaults": {"scaling": {"min": 1, "max": 2}, "serving": {"timeout": 60}},
         },
         "staging": {
@@ -272,7 +274,7 @@ def _defaults(replicas: int) -> Json:
 
 def _accelerators(models: int) -> Json:
     mig = _flavor("NVIDIA-A100-SXM4-80GB", models, 0.52)
-    mig |= {"resource": "nvidia.com/mig-1g.10gb"}
+    mig |= {"resource": "nvidia.com/mig-1g.10gb", "gpusPerNode": 56}
     mig["nodeLabels"] = {**mig["nodeLabels"], "nvidia.com/mig.config": "all-1g.10gb"}
     return {
         "a100-80gb": _flavor("NVIDIA-A100-SXM4-80GB", models, 3.67),
@@ -298,7 +300,7 @@ def _quota(flavors: tuple[str, ...], models: int) -> Json:
         "cpu": quantities.canonical(256 * (1 + models)),
         "memory": quantities.canonical(f"{2 * (1 + models)}Ti"),
     }
-    gpus = {"gpu": min(100_000, 16 + 8 * models)}
+    gpus = {"gpu": min(100_000, 8 + 4 * models)}
     return {flavor: amounts | (gpus if flavor != "cpu" else {}) for flavor in flavors}
 
 

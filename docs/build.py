@@ -20,11 +20,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from generator import cli, pipeline, plan, render, resolve, scalars, schema, yamlio
+from generator import (
+    cli,
+    pipeline,
+    plan,
+    render,
+    resolve,
+    rule_texts,
+    scalars,
+    schema,
+    yamlio,
+)
 from generator.codes import CODES
 from generator.documents import Document
-from generator.records import PlannedFile
-from generator.rules.serving import RULES
+from generator.records import Cohort, PlannedFile
+from generator.rules import Rule
+from generator.rules.catalogue import BOOKS
 
 if TYPE_CHECKING:
     import click
@@ -80,6 +91,7 @@ _PLACEHOLDERS = {
     "environments": "environment",
     "flavors": "flavor",
     "queues": "queue",
+    "cohorts": "cohort",
     "quota": "flavor",
 }
 """What the keys of a map are, where that is a name that the document gives itself."""
@@ -234,10 +246,10 @@ def _problems() -> str:
         "Every problem has a code that never changes its meaning, the place that a person wrote, "
         "and mostly a hint. An error refuses the run, and then nothing is written. A warning lets "
         "it pass. The first digit of an `E` code is the stage that found it; the other codes are "
-        "rules: what a schema passes and a cluster ignores, refuses or leaves pending."
+        "[rules](rules.md). `gen explain CODE` says the same in a terminal."
     )
     stages = [_stage(digit, title) for digit, title in _STAGES.items()]
-    return _page("Problems", intro, *stages, "## Rules", *map(_rule, RULES))
+    return _page("Problems", intro, *stages)
 
 
 def _stage(digit: str, title: str) -> str:
@@ -245,9 +257,30 @@ def _stage(digit: str, title: str) -> str:
     return "\n\n".join([f"## {title}", *entries])
 
 
-def _rule(rule: Any) -> str:
+def _rules() -> str:
+    count = sum(len(book.rules) for book in BOOKS)
+    intro = (
+        f"What a schema passes and a cluster ignores, refuses or leaves pending: {count} rules, "
+        "`gen rules` lists them. A rule that has an exception can be silenced for one model, with "
+        "a reason and until a day, in its [`silence`](model.md#silencename) block."
+    )
+    return _page("Rules", intro, *map(_family, dict.fromkeys(book.family for book in BOOKS)))
+
+
+def _family(family: str) -> str:
+    """Describe the rules of a family, which may have several books."""
+    found = [rule for book in BOOKS if book.family == family for rule in book.rules]
+    rules = sorted(found, key=lambda rule: rule.code)
+    return "\n\n".join([f"## {family[0].upper()}{family[1:]}", *map(_rule, rules)])
+
+
+def _rule(rule: Rule) -> str:
     kind = "An error." if rule.severity == "error" else "A warning."
-    return f"### {rule.code}\n\n{kind} {rule.summary} Evidence: {_code(rule.evidence)}."
+    span = f" Holds for {rule_texts.holds_for(rule)}." if rule.versions else ""
+    exception = "" if rule.may_be_silenced else " Knows no exception."
+    evidence = f"Evidence: {_code(rule.evidence)}."
+    said = f"{kind} {rule.summary}{span}{exception}"
+    return f"### {rule.code}\n\n{said}\n\n{rule.remedy} {evidence}"
 
 
 # Templates
@@ -267,6 +300,7 @@ versions:
 environments:
   production: {version: v1}
 """
+_MORE_COHORTS = {"example": Cohort("example", "", [], [])}
 
 _VARIABLES = {
     "release": "The model in this environment, complete.",
@@ -275,6 +309,7 @@ _VARIABLES = {
     "variant": "The version that this workload runs, with its traffic and scaling.",
     "flavor": "The flavor that the object is made for.",
     "queue": "The queue that the object is made for.",
+    "cohort": "The cohort that the object is made for.",
     "mode_annotations": "The annotations that name KServe's mode and the owner of the replicas.",
     "scale_metric": "KServe's word for the metric; empty where KServe does not scale.",
     "service_account_secrets": "References to the Secrets of the ServiceAccount.",
@@ -285,6 +320,7 @@ _VARIABLES = {
     "path": "The folder that the Application syncs.",
     "base": "The folder of the model's base, on which the overlay builds.",
     "sync_policy": "The Application's `syncPolicy`.",
+    "extra_kinds": "The kinds of the own templates in `extra/`, which the project has to allow.",
 }
 
 _INTERNAL = ("Document", "Layer")
@@ -305,7 +341,7 @@ def _planned() -> Iterator[PlannedFile]:
     environments = {release.environment.name: release.environment for release in releases}
     more = Document("model", "models/example.yaml", "example", _MORE, yamlio.load(_MORE))
     for environment in environments.values():
-        yield from plan.platform(environment)
+        yield from plan.platform(dataclasses.replace(environment, cohorts=_MORE_COHORTS))
         yield from plan.delivery(environment)
     for release in (*releases, *resolve.releases(more, environments)):
         yield from plan.base(release)
@@ -503,6 +539,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/model.md": lambda: _document("model"),
     "docs/reference/environment.md": lambda: _document("environment"),
     "docs/reference/problems.md": _problems,
+    "docs/reference/rules.md": _rules,
     "docs/reference/templates.md": _templates,
     "docs/reference/command-line.md": _command_line,
     **_help_texts(),

@@ -19,7 +19,22 @@ def main() -> None:
     elif not _told_help(arguments):
         from generator import cli
 
-        cli.run()
+        try:
+            cli.run()
+        except SystemExit as leaving:
+            _leave(leaving)
+
+
+def _leave(leaving: SystemExit) -> None:
+    """End without freeing a fleet piece by piece; what cannot be flushed ends as it would."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        raise leaving from None
+    if isinstance(leaving.code, int):
+        os._exit(leaving.code)
+    raise leaving
 
 
 def _told_help(arguments: list[str]) -> bool:

@@ -6,10 +6,12 @@ nobody can check is not rendered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from generator import kustomize
+from generator.alike import Verdicts
+from generator.kustomize import Files, Identity
 from generator.object_schemas import ObjectSchemas
 from generator.problems import GenError, Problem, Where, one
 from generator.records import Json, RenderedFile
@@ -22,6 +24,9 @@ class Judge:
     def __init__(self, kubernetes: str, own: Path | None = None) -> None:
         self._schemas = ObjectSchemas(kubernetes, own)
         self._validators: dict[tuple[str, ...], Validator | None] = {}
+        verdicts = Verdicts(self._validator)
+        self.accepts_file = verdicts.accepts
+        self.identities = verdicts.identities
 
     def accepts(self, item: Json) -> bool:
         """Say whether an object is right, which is all that there is to say of most."""
@@ -72,25 +77,39 @@ def _problem(item: Json, violation: Violation, where: Where, path: str) -> Probl
     return Problem("E603", message, where, violation.hint, about=about)
 
 
-def folder(files: kustomize.Files, path: str, judge: Judge) -> tuple[list[Json], list[Problem]]:
+class Objects:
+    """The objects of a folder: what they are called, and, once somebody asks, what they are."""
+
+    def __init__(self, identities: list[Identity], compose: Callable[[], list[Json]]) -> None:
+        self.identities = identities
+        self._compose = compose
+
+    def __len__(self) -> int:
+        return len(self.identities)
+
+    def __iter__(self) -> Iterator[Json]:
+        """Compose the objects, which nobody needs as long as all is well."""
+        return iter(self._compose())
+
+
+def folder(files: Files, path: str, judge: Judge) -> tuple[Objects, list[Problem]]:
     """Compose a folder and check what comes out; no objects if it cannot be composed."""
-    problems = [
-        problem
-        for file in files.values()
-        if file.path.endswith("/kustomization.yaml") and not judge.accepts(file.data)
-        for problem in judge.problems(file.data, _template(file), file.path)
-    ]
+    kustomizations = [file for file in files.values() if file.path.endswith("/kustomization.yaml")]
+    problems = standalone(kustomizations, judge)
+    identities = judge.identities(files, path)
+    if identities is not None:
+        return Objects(identities, lambda: kustomize.composed(files, path)), problems
     try:
         composed = kustomize.composed(files, path)
     except GenError as error:
-        return [], [*problems, *error.problems]
+        return Objects([], list), [*problems, *error.problems]
     for item in composed:
         if not judge.accepts(item):
             problems += judge.problems(item, _origin(files, path, item), path)
-    return composed, problems
+    return Objects([kustomize.identity(item) for item in composed], lambda: composed), problems
 
 
-def _origin(files: kustomize.Files, path: str, item: Json) -> str:
+def _origin(files: Files, path: str, item: Json) -> str:
     """Name the template that most likely made an object: the one of its kind in the folder."""
     kind = item.get("kind")
     of_kind = (file for file in files.values() if file.data.get("kind") == kind)
@@ -98,11 +117,11 @@ def _origin(files: kustomize.Files, path: str, item: Json) -> str:
 
 
 def standalone(files: Iterable[RenderedFile], judge: Judge) -> list[Problem]:
-    """Check files that hold whole objects: bases, and what Argo CD reads as it is."""
+    """Check files that hold whole objects: bases, kustomizations, what Argo CD reads as it is."""
     return [
         problem
         for file in files
-        if not judge.accepts(file.data)
+        if not judge.accepts_file(file) and not judge.accepts(file.data)
         for problem in judge.problems(file.data, _template(file), file.path)
     ]
 

@@ -5,11 +5,12 @@ Exit codes: 0 fine, 1 problems or drift, 2 usage, 3 a bug of gen, 130 interrupte
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,9 +19,16 @@ import click
 from generator import __version__, terminal
 
 if TYPE_CHECKING:
+    from generator.amend import Amended, Keep, Plan
     from generator.completion import Command
+    from generator.diff_report import Against
+    from generator.documents import Document
+    from generator.history import Change
+    from generator.impact import TreeChange
     from generator.pipeline import Outcome
     from generator.problems import Problem
+    from generator.promotion import History, Move, Wish
+    from generator.records import Environment, Release
     from generator.subjects import Selection, Shard
 
 _root_option = click.option(
@@ -160,10 +168,18 @@ def render(
     selection = _selection(ctx, root, models, environments, shard)
     with terminal.ProgressBar() as progress:
         if check:
-            outcome = pipeline.compare(root, selection, progress.update, texts=diff, jobs=_jobs())
+            outcome = pipeline.compare(
+                root, selection, progress.update, texts=diff, jobs=_jobs(), today=_today()
+            )
         else:
             outcome = pipeline.apply(
-                root, selection, progress.update, texts=diff, jobs=_jobs(), cache=_cache()
+                root,
+                selection,
+                progress.update,
+                texts=diff,
+                jobs=_jobs(),
+                cache=_cache(),
+                today=_today(),
             )
     _show_changes(outcome, root, diff=diff, check=check)
     if check and outcome.changes.total:
@@ -173,7 +189,7 @@ def render(
 def _show_changes(outcome: Outcome, root: Path, *, diff: bool, check: bool) -> None:
     from generator import reporting
 
-    _tell_warnings(outcome.warned)
+    _tell_warnings(outcome.warned, outcome.silenced)
     changes = outcome.changes
     if diff and changes.total:
         click.echo(reporting.diff_text(changes.listed, terminal.style(sys.stdout)), nl=False)
@@ -187,10 +203,12 @@ def _show_changes(outcome: Outcome, root: Path, *, diff: bool, check: bool) -> N
         )
 
 
-def _tell_warnings(count: int) -> None:
-    if count:
-        told = _counted(count, "warning")
-        click.echo(f"{told}; `gen validate` shows what they are about", err=True)
+def _tell_warnings(count: int, silenced: int) -> None:
+    told = [_counted(count, "warning")] if count else []
+    told += [f"{silenced} silenced"] if silenced else []
+    more = "; `gen validate` shows what they are about" if count else ""
+    if told:
+        click.echo(f"{', '.join(told)}{more}", err=True)
 
 
 def _tell_nothing(releases: int, objects: int, files: int) -> None:
@@ -206,10 +224,10 @@ def _told_unchanged(root: Path, cache: Path) -> bool:
     """Answer from the last run if nothing has changed since: then nothing has to be imported."""
     from generator import state
 
-    summary = state.unchanged(root, cache, _jobs())
+    summary = state.unchanged(root, cache, _jobs(), _today())
     if summary is None:
         return False
-    _tell_warnings(summary.warnings)
+    _tell_warnings(summary.warnings, summary.silenced)
     _tell_nothing(summary.releases, summary.objects, summary.files)
     return True
 
@@ -220,6 +238,13 @@ def _cache() -> Path:
     if own:
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gen"
+
+
+def _today() -> str:
+    """Name the day, by which silences of rules end."""
+    from datetime import date
+
+    return date.today().isoformat()
 
 
 def _jobs() -> int:
@@ -238,12 +263,21 @@ def _jobs() -> int:
     show_default=True,
     help="For people, for programs, as annotations of a pull request, or for code scanning.",
 )
+@click.option(
+    "--base",
+    "ref",
+    metavar="REF",
+    help="Also check what changed since HEAD left REF, such as origin/main.",
+)
 @_root_option
 @click.pass_context
-def validate(ctx: click.Context, layout: str, root: Path) -> None:
+def validate(ctx: click.Context, layout: str, ref: str | None, root: Path) -> None:
     """Check everything and write nothing.
 
     Every problem of all files is found in one run. Exit code 1 means that at least one is an error.
+
+    With --base, what is right as it stands must also be right as a change of what runs: some
+    changes are refused by a cluster, or lose requests, unless they are made in steps.
     """
     from generator import pipeline, reporting
     from generator.problems import GenError, errors
@@ -251,8 +285,10 @@ def validate(ctx: click.Context, layout: str, root: Path) -> None:
     _remember(ctx, root)
     outcome = None
     try:
-        with terminal.ProgressBar() as progress:
-            outcome = pipeline.everything(root, progress=progress.update, jobs=_jobs())
+        with _tree_at(ctx, root, ref) as base, terminal.ProgressBar() as progress:
+            outcome = pipeline.everything(
+                root, progress=progress.update, jobs=_jobs(), today=_today(), base=base
+            )
         problems: Sequence[Problem] = outcome.warnings
     except GenError as error:
         problems = error.problems
@@ -262,25 +298,167 @@ def validate(ctx: click.Context, layout: str, root: Path) -> None:
         terminal.show_problems(problems, root, to_stdout=True)
     if outcome is not None and layout == "text":
         releases = _counted(outcome.releases, "release")
-        click.echo(f"{releases} and {_counted(outcome.objects, 'object')} are fine")
+        silenced = f", {outcome.silenced} silenced" if outcome.silenced else ""
+        since = f", and so is the change since {ref}" if ref else ""
+        objects = _counted(outcome.objects, "object")
+        click.echo(f"{releases} and {objects} are fine{since}{silenced}")
     ctx.exit(1 if errors(problems) else 0)
 
 
+@contextlib.contextmanager
+def _tree_at(ctx: click.Context, root: Path, ref: str | None) -> Iterator[Path | None]:
+    """Write what the specs were where HEAD left a name; None without a name.
+
+    Raises UsageError if Git does not have it.
+    """
+    if ref is None:
+        yield None
+        return
+    from tempfile import TemporaryDirectory
+
+    from generator.git import Git, GitError
+    from generator.subjects import INPUTS
+
+    repository = Git(root, os.environ)
+    with TemporaryDirectory(prefix="gen-") as folder:
+        try:
+            repository.tree(repository.base(ref), Path(folder), INPUTS)
+        except GitError as error:
+            raise click.UsageError(str(error), ctx) from None
+        yield Path(folder)
+
+
 @main.command()
-@click.argument("model")
-@click.argument("environment")
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option(
+    "--base",
+    "ref",
+    metavar="REF",
+    help="Compare with where HEAD left this branch, tag or commit."
+    "  [default: origin/HEAD, main or master, whatever there is; or else HEAD]",
+)
+@_env_option
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, as a comment of a pull request, or complete for programs.",
+)
 @_root_option
 @click.pass_context
-def explain(ctx: click.Context, model: str, environment: str, root: Path) -> None:
-    """Say where each value of MODEL in ENVIRONMENT came from."""
+def diff(
+    ctx: click.Context,
+    models: tuple[str, ...],
+    ref: str | None,
+    environments: tuple[str, ...],
+    layout: str,
+    root: Path,
+) -> None:
+    """Show what a change does: versions, traffic, replicas, GPUs, cost, restarts, objects.
+
+    What the specs of the working tree come to is compared with what those of a commit do. Committed
+    manifests play no part: `gen render --check` looks at them. Differences are no failure: exit
+    code 1 means that something could not be compared.
+    """
+    from generator import diff_report
+
+    change, against = _change(ctx, root, ref, models, environments)
+    if layout == "json":
+        click.echo(diff_report.as_json(change, against))
+    elif layout == "markdown":
+        click.echo(diff_report.as_markdown(change, against), nl=False)
+    else:
+        width = terminal.width(sys.stdout)
+        click.echo(diff_report.as_text(change, against, terminal.style(sys.stdout), width))
+    if change.problems_before:
+        click.echo(diff_report.not_in_base(change, against), err=True)
+    if change.problems:
+        terminal.show_problems(change.problems, root)
+    ctx.exit(1 if change.problems or change.is_blind else 0)
+
+
+def _change(
+    ctx: click.Context,
+    root: Path,
+    ref: str | None,
+    models: tuple[str, ...],
+    environments: tuple[str, ...],
+) -> tuple[TreeChange, Against]:
+    """Compare the working tree with a commit. Raises UsageError if Git does not have it."""
+    from tempfile import TemporaryDirectory
+
+    from generator import differences
+    from generator.diff_report import Against
+    from generator.git import Git, GitError
+
+    _remember(ctx, root)
+    repository = Git(root, os.environ)
+    with TemporaryDirectory(prefix="gen-") as folder:
+        try:
+            name, commit = repository.default_base() if ref is None else (ref, repository.base(ref))
+            changed = repository.changed(commit, differences.FOLDERS)
+            repository.tree(commit, Path(folder), differences.FOLDERS, differences.needed(changed))
+        except GitError as error:
+            raise click.UsageError(str(error), ctx) from None
+        selection = _selection(ctx, root, models, environments, base=Path(folder))
+        with terminal.ProgressBar() as progress:
+            change = differences.of(
+                Path(folder), root, selection, _jobs(), changed, progress.update
+            )
+    return change, Against(name, commit)
+
+
+@main.command()
+@click.argument("model", metavar="MODEL|CODE")
+@click.argument("environment", required=False)
+@_root_option
+@click.pass_context
+def explain(ctx: click.Context, model: str, environment: str | None, root: Path) -> None:
+    """Say where each value of MODEL in ENVIRONMENT came from, or what a problem's CODE means."""
     from generator import explain as explanation
     from generator import pipeline, reporting
 
+    if environment is None:
+        click.echo(_explained(ctx, model))
+        return
     releases = pipeline.releases(root, _selection(ctx, root, (model,), (environment,)))
     if not releases:
         raise click.UsageError(f"{model} is not live in {environment}", ctx)
     rows = reporting.origins_table(explanation.origins(releases[0]))
     terminal.show_table(("setting", "from", "value"), rows)
+
+
+def _explained(ctx: click.Context, code: str) -> str:
+    """Explain a code. Raises UsageError with the likeliest one."""
+    from generator import rule_texts
+    from generator.schema import suggestion
+
+    try:
+        return rule_texts.explained(code.upper())
+    except KeyError:
+        if not code[1:].isdecimal():
+            raise click.UsageError(f"name an environment of `{code}` too", ctx) from None
+        hint = suggestion(code.upper(), rule_texts.known())
+        raise click.UsageError(f"there is no code `{code}`: {hint}", ctx) from None
+
+
+@main.command()
+@click.option(
+    "--format", "layout", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def rules(layout: str) -> None:
+    """List the rules: what a schema passes and a cluster ignores, refuses or leaves pending.
+
+    `gen explain CODE` explains one of them.
+    """
+    from generator import rule_texts
+
+    if layout == "json":
+        click.echo(rule_texts.as_json())
+    else:
+        terminal.show_table(rule_texts.COLUMNS, rule_texts.rows())
 
 
 @main.command()
@@ -298,18 +476,358 @@ def status(
     layout: str,
     root: Path,
 ) -> None:
-    """Show which version is live where, and with which traffic."""
+    """Show which version is live where, with which traffic, and since when.
+
+    The last column is the commit that last changed the model's block for the environment, if it is
+    committed as it is here.
+    """
     import json
 
     from generator import pipeline, reporting
 
-    rows = reporting.status_rows(
-        pipeline.releases(root, _selection(ctx, root, models, environments))
-    )
+    releases = pipeline.releases(root, _selection(ctx, root, models, environments))
+    rows = reporting.status_rows(releases, _last_changes(root, releases))
     if layout == "json":
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
-        terminal.show_table(reporting.STATUS_COLUMNS, reporting.status_table(rows))
+        table = reporting.status_table(rows)
+        terminal.show_table(reporting.STATUS_COLUMNS, table, reporting.STATUS_LESS)
+
+
+def _last_changes(root: Path, releases: Sequence[Release]) -> Mapping[tuple[str, str], Change]:
+    """Ask Git for the last changes; what it does not know is no problem here."""
+    from generator import history
+    from generator.git import Git, GitError
+
+    documents = {release.model: release.document.data for release in releases}
+    try:
+        return history.last_changes(Git(root, os.environ), documents)
+    except GitError:
+        return {}
+
+
+@main.command(name="history")
+@click.argument("model")
+@_env_option
+@click.option(
+    "--format", "layout", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@_root_option
+@click.pass_context
+def history_(
+    ctx: click.Context, model: str, environments: tuple[str, ...], layout: str, root: Path
+) -> None:
+    """Show which version of MODEL was live when, and whose commit made it so.
+
+    Git alone is asked, along the first parents of HEAD: what was on the branch itself was live, and
+    a merge counts from the day it was made. Renames are followed.
+    """
+    from generator import history, history_report, timeline
+    from generator.git import Git, GitError
+
+    _remember(ctx, root)
+    repository = Git(root, os.environ)
+    try:
+        revisions = history.revisions(repository, model)
+        is_shallow = repository.is_shallow()
+    except GitError as error:
+        raise click.UsageError(str(error), ctx) from None
+    if not revisions:
+        raise click.UsageError(f"no commit has models/{model}.yaml{_likely(root, model)}", ctx)
+    periods = timeline.periods(revisions, environments)
+    if layout == "json":
+        click.echo(history_report.as_json(periods))
+    else:
+        terminal.show_table(
+            history_report.COLUMNS, history_report.rows(periods), history_report.LESS
+        )
+    if is_shallow:
+        click.echo("the clone is shallow: what was before is not known here", err=True)
+
+
+def _likely(root: Path, model: str) -> str:
+    """Suggest a model of the working tree, if there is any."""
+    from generator import load
+    from generator.problems import GenError
+    from generator.schema import suggestion
+
+    try:
+        return f": {suggestion(model, load.names(root, 'model'))}"
+    except GenError:
+        return ""
+
+
+def _amending(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every command has which edits a model."""
+    for option in reversed(
+        (
+            click.option("--dry-run", "dry", is_flag=True, help="Show what would change, only."),
+            click.option("--diff", is_flag=True, help="Show the rendered files' changes too."),
+            click.option("--commit", is_flag=True, help="Commit the files that changed, only."),
+            _root_option,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+_one_env_option = click.option(
+    "--env", "-e", "environment", required=True, metavar="ENV", help="Where it is live."
+)
+
+
+@main.command()
+@click.argument("model")
+@_one_env_option
+@click.option("--version", metavar="VERSION", help="The version that serves, or goes on trial.")
+@click.option("--from", "source", metavar="ENV", help="The version that serves in ENV.")
+@click.option(
+    "--traffic",
+    "--to",
+    type=click.IntRange(0, 100),
+    metavar="PERCENT",
+    help="Start a canary with so many of the requests, or give it so many; 100 is --finish.",
+)
+@click.option("--next", "next_step", is_flag=True, help="Take the next of `rollout.steps`.")
+@click.option("--finish", is_flag=True, help="Make the canary the version.")
+@click.option("--standby", is_flag=True, help="Keep the version that served warm.")
+@click.option("--no-standby", "cold", is_flag=True, help="Stop the version that was kept warm.")
+@_amending
+@click.pass_context
+def promote(
+    ctx: click.Context,
+    /,
+    model: str,
+    environment: str,
+    dry: bool,
+    diff: bool,
+    commit: bool,
+    root: Path,
+    **asked: Any,
+) -> None:
+    """Change which version of MODEL is live in ENV, by one step.
+
+    The model's file is edited in place and rendered; with a problem anywhere, nothing is changed.
+    --version alone makes a version the one that serves. With --traffic, it gets a share beside the
+    one that does.
+    """
+    import time
+
+    from generator import promotion
+
+    wish = _wish(ctx, asked)
+    history = _history(root, "name the share with `--traffic`")
+
+    def plan(document: Document, environments: Mapping[str, Environment]) -> Move:
+        now = promotion.situation(document, environments[environment])
+        return promotion.promote(now, wish, history, time.time())
+
+    _selection(ctx, root, (model,), (environment, *([wish.source] if wish.source else ())))
+    _amend(ctx, root, model, plan, dry=dry, diff=diff, commit=commit)
+
+
+_EXCLUSIVE = (
+    {"version": "--version", "source": "--from"},
+    {"traffic": "--traffic", "next_step": "--next", "finish": "--finish"},
+    {"standby": "--standby", "cold": "--no-standby"},
+)
+
+
+def _wish(ctx: click.Context, asked: dict[str, Any]) -> Wish:
+    """Read the options of a promotion. Raises UsageError if they do not go together."""
+    from dataclasses import replace
+
+    from generator.promotion import Wish
+
+    given = {name for name, value in asked.items() if value is not None and value is not False}
+    for options in _EXCLUSIVE:
+        together = [option for name, option in options.items() if name in given]
+        if len(together) > 1:
+            raise click.UsageError(f"{' and '.join(together)} exclude each other", ctx)
+    if not given - {"standby"}:
+        hint = "--version VERSION, --from ENV, --traffic PERCENT, --next or --finish"
+        raise click.UsageError(f"say what to promote: {hint}", ctx)
+    wish = Wish(**{name: asked[name] for name in given - {"cold"}})
+    return replace(wish, standby=False) if "cold" in given else wish
+
+
+@main.command()
+@click.argument("model")
+@_one_env_option
+@click.option("--to", "version", metavar="VERSION", help="The version that serves again.")
+@_amending
+@click.pass_context
+def rollback(
+    ctx: click.Context,
+    model: str,
+    environment: str,
+    version: str | None,
+    dry: bool,
+    diff: bool,
+    commit: bool,
+    root: Path,
+) -> None:
+    """Go back to what was live before.
+
+    A canary is removed if there is one. Otherwise the version on standby serves again and the other
+    one stays warm; without a standby, it is the version that Git says was live before.
+    """
+    from generator import promotion
+
+    history = _history(root, "name the version with `--to`")
+
+    def plan(document: Document, environments: Mapping[str, Environment]) -> Move:
+        now = promotion.situation(document, environments[environment])
+        return promotion.roll_back(now, version or "", history)
+
+    _selection(ctx, root, (model,), (environment,))
+    _amend(ctx, root, model, plan, dry=dry, diff=diff, commit=commit)
+
+
+@main.group()
+def version() -> None:
+    """The versions of a model: its artifacts, live or not."""
+
+
+@version.command()
+@click.argument("model")
+@click.argument("name", metavar="VERSION")
+@click.option("--uri", help="Where the model's files are, such as s3://bucket/path.")
+@click.option("--image", help="The image of `backend: deployment`, pinned.")
+@click.option("--arg", "args", multiple=True, metavar="ARG", help="An argument; repeatable.")
+@_amending
+@click.pass_context
+def add(
+    ctx: click.Context,
+    model: str,
+    name: str,
+    uri: str | None,
+    image: str | None,
+    args: tuple[str, ...],
+    dry: bool,
+    diff: bool,
+    commit: bool,
+    root: Path,
+) -> None:
+    """Append a version to MODEL. It is live nowhere until it is promoted."""
+    from generator import promotion
+
+    written = {"uri": uri, "image": image, "args": list(args)}
+    artifact = {key: value for key, value in written.items() if value}
+    if not artifact:
+        raise click.UsageError("say what the version is: --uri, --image or --arg", ctx)
+
+    def plan(document: Document, _: Mapping[str, Environment]) -> Move:
+        return promotion.add(document, name, artifact)
+
+    _selection(ctx, root, (model,), ())
+    _amend(ctx, root, model, plan, dry=dry, diff=diff, commit=commit)
+
+
+def _history(root: Path, way_out: str) -> History:
+    """Let Git be asked what was live, if anybody has to know; the way out is for who has no Git."""
+
+    def history(model: str, environment: str) -> Iterator[tuple[float, Any]]:
+        from generator.commits import Commits
+        from generator.git import GitError
+
+        try:
+            for seconds, data in Commits(root, os.environ).past(f"models/{model}.yaml"):
+                blocks = data.get("environments") if isinstance(data, dict) else None
+                yield seconds, blocks.get(environment) if isinstance(blocks, dict) else None
+        except GitError as error:
+            raise GitError(
+                error.message, ", or ".join(filter(None, (error.hint, way_out)))
+            ) from None
+
+    return history
+
+
+def _amend(
+    ctx: click.Context, root: Path, model: str, plan: Plan, *, dry: bool, diff: bool, commit: bool
+) -> None:
+    """Edit a model and tell what that did. Raises UsageError if Git stands against it."""
+    from generator.amend import Refused, amend
+    from generator.git import GitError
+
+    try:
+        keep = _committing(root, model) if commit and not dry else None
+        amended = amend(root, model, plan, today=_today(), dry=dry, keep=keep)
+    except GitError as error:
+        raise click.UsageError(f"{error}; nothing was changed", ctx) from None
+    except Refused as error:
+        texts = {error.document.path: error.document.text}
+        terminal.show_problems(error.problems, root, texts=texts)
+        click.echo("nothing was changed: these are the lines that there would be", err=True)
+        ctx.exit(1)
+    _show_amended(amended, root, diff=diff)
+    if dry and amended.move.edits:
+        click.echo("nothing was written: this was a dry run", err=True)
+    elif keep and amended.move.edits:
+        click.echo(f"committed: {amended.move.subject}")
+
+
+def _committing(root: Path, model: str) -> Keep:
+    """Make sure that a commit could be made. Raises GitError."""
+    from generator.commits import Commits
+
+    commits = Commits(root, os.environ)
+    commits.refuse_now(f"models/{model}.yaml")
+
+    def keep(move: Move, paths: list[str]) -> None:
+        commits.commit(move.subject, paths)
+
+    return keep
+
+
+def _show_amended(amended: Amended, root: Path, *, diff: bool) -> None:
+    from generator import reporting
+
+    click.echo(amended.move.sentence)
+    for note in amended.move.notes:
+        click.echo(f"note: {note}", err=True)
+    if amended.document is None or amended.outcome is None:
+        return
+    style = terminal.style(sys.stdout)
+    click.echo(reporting.diff_text([amended.document], style), nl=False)
+    _show_changes(amended.outcome, root, diff=diff, check=False)
+
+
+@main.command()
+@_env_option
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or for a comment of a pull request.",
+)
+@_root_option
+@click.pass_context
+def capacity(ctx: click.Context, environments: tuple[str, ...], layout: str, root: Path) -> None:
+    """Compare what all models ask for with quota and nodes, and say what it costs.
+
+    What is asked for, and its cost, is at minimum and at maximum replicas. `nominal` is what a
+    queue has itself, `reachable` what it could ever use with all that its cohort lends. The cost is
+    that of the accelerators, by `pricePerHour`, and a month has 730 hours.
+    """
+    from generator import capacity_report, demand, pipeline
+
+    inventory, releases = pipeline.inventory(root, _selection(ctx, root, (), environments))
+    found = capacity_report.report(inventory, map(demand.of, releases))
+    if layout == "json":
+        click.echo(capacity_report.as_json(found))
+    elif layout == "markdown":
+        click.echo(capacity_report.markdown(found))
+    else:
+        bars = sys.stdout.isatty()
+        terminal.show_table(capacity_report.HEADER, capacity_report.table(found, bars=bars))
+        if found.costs:
+            click.echo()
+            terminal.show_table(capacity_report.COSTS, capacity_report.cost_table(found))
+        for line in capacity_report.told_outcomes(found):
+            click.echo(line, err=True)
 
 
 @main.command()
@@ -383,8 +901,12 @@ def _selection(
     models: tuple[str, ...],
     environments: tuple[str, ...],
     shard: Shard | None = None,
+    base: Path | None = None,
 ) -> Selection:
-    """Check the names that a person typed. Raises UsageError with the likeliest ones."""
+    """Check the names that a person typed, which may be of `base`, a tree as it was, too.
+
+    Raises UsageError with the likeliest ones.
+    """
     from generator import load
     from generator.schema import suggestion
     from generator.subjects import WHOLE, Selection
@@ -392,12 +914,24 @@ def _selection(
     _remember(ctx, root)
     for kind, wanted in (("model", models), ("environment", environments)):
         known = load.names(root, kind) if wanted else []
+        known += _names_before(base, kind) if wanted and base else []
         for name in wanted:
             if name not in known:
                 hint = f": {suggestion(name, known)}" if known else ""
                 raise click.UsageError(f"there is no {kind} `{name}`{hint}", ctx)
     distinct = tuple(dict.fromkeys(models)), tuple(dict.fromkeys(environments))
     return Selection(*distinct, shard or WHOLE)
+
+
+def _names_before(base: Path, kind: str) -> list[str]:
+    """List what a tree had, which may have had no such folder."""
+    from generator import load
+    from generator.problems import GenError
+
+    try:
+        return load.names(base, kind)
+    except GenError:
+        return []
 
 
 def _remember(ctx: click.Context, root: Path) -> None:

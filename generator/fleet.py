@@ -22,7 +22,12 @@ DELIVERY = "argocd"
 
 def of_objects(cluster: str, objects: Iterable[Json]) -> list[str]:
     """Claim objects of a cluster by group, kind, namespace and name."""
-    return ["\t".join((cluster, *kustomize.identity(item))) for item in objects]
+    return of_identities(cluster, map(kustomize.identity, objects))
+
+
+def of_identities(cluster: str, identities: Iterable[kustomize.Identity]) -> list[str]:
+    """Claim objects of a cluster by what tells them apart there."""
+    return ["\t".join((cluster, *identity)) for identity in identities]
 
 
 def of_release(release: Release) -> list[str]:
@@ -31,6 +36,8 @@ def of_release(release: Release) -> list[str]:
     claimed = [f"{environment.server}\t\thost\t\t{release.host}"] if release.host else []
     if release.serving.backend != "kserve":
         return claimed
+    if release.strategy != "route":
+        claimed += _hosts(release)
     for variant in release.variants:
         for group, kind, name in (
             ("apps", "Deployment", variant.workload),
@@ -40,6 +47,19 @@ def of_release(release: Release) -> list[str]:
                 "\t".join((environment.server, group, kind, environment.namespace, name))
             )
     return claimed
+
+
+def _hosts(release: Release) -> list[str]:
+    """Claim the hosts that KServe publishes a model on, below a domain that is the cluster's.
+
+    The predictor has one of its own (kserve/kserve@pkg/constants/constants.go), so that a model
+    that is called like another one's predictor would share it.
+    """
+    environment = release.environment
+    return [
+        f"{environment.server}\t\thost\t\t{name}-{environment.namespace}"
+        for name in (release.model, f"{release.model}-predictor")
+    ]
 
 
 def digest(claim: str) -> int:

@@ -20,10 +20,12 @@ Files = Mapping[str, RenderedFile]
 
 _Id = tuple[str, str, str, str]
 """apiVersion, kind, namespace and name, by which a patch finds its target."""
+Identity = tuple[str, str, str, str]
+"""Group, kind, namespace and name, by which a cluster tells objects apart."""
 _Built = tuple[Json, frozenset[_Id]]
 """An object with every id that it has had: Kustomize finds a target by the former ones too."""
 
-_DEFAULT = "default"
+DEFAULT = "default"
 """The namespace of an object that says none, when Kustomize compares."""
 
 _COMPOSED = frozenset(
@@ -152,27 +154,28 @@ def _built(files: Files, folder: str) -> list[_Built]:
     spec = kustomization.data
     if not spec.keys() - {"apiVersion", "kind"}:
         raise _refused(kustomization, "Kustomize builds nothing of an empty kustomization")
-    problems = [] if _is_plain(spec) else list(_unsupported(kustomization))
+    problems = [] if is_plain(spec) else list(_unsupported(kustomization))
     if problems:
         raise GenError(problems)
     objects = list(_resources(files, folder, kustomization))
     for patch in spec.get("patches", ()):
-        file = files.get(_path(folder, patch["path"]))
+        file = files.get(path_of(folder, patch["path"]))
         if file is None:
             raise _refused(kustomization, f"the patch {patch['path']} does not exist")
         _apply(objects, _exact(file))
-    built = [_transformed(item, ids, kustomization) for item, ids in objects]
+    built = [_renamed(item, ids, kustomization) for item, ids in objects]
     _refuse_doubles(built, kustomization)
     return built
 
 
-def _path(folder: str, entry: str) -> str:
+def path_of(folder: str, entry: str) -> str:
     """Resolve an entry of a kustomization; most are names in its own folder."""
     path = f"{folder}/{entry}"
-    return normpath(path) if "./" in path or "//" in path else path
+    return path if "/" not in str(entry) else normpath(path)
 
 
-def _is_plain(spec: Json) -> bool:
+def is_plain(spec: Json) -> bool:
+    """Say whether a kustomization asks for nothing but what is composed here."""
     return spec.keys() <= _COMPOSED and all(
         patch.keys() == _PATH for patch in spec.get("patches", ())
     )
@@ -194,9 +197,9 @@ def _unsupported(kustomization: RenderedFile) -> Iterator[Problem]:
 
 def _resources(files: Files, folder: str, kustomization: RenderedFile) -> Iterator[_Built]:
     for entry in kustomization.data.get("resources", ()):
-        path = _path(folder, entry)
+        path = path_of(folder, entry)
         if path in files:
-            item = _copy(_exact(files[path]).data)
+            item = copied(_exact(files[path]).data)
             yield item, frozenset((_id(item),))
         elif f"{path}/kustomization.yaml" in files:
             yield from _built(files, path)
@@ -211,16 +214,16 @@ def _exact(file: RenderedFile) -> RenderedFile:
         raise _refused(file, "no `kind` or no `metadata.name`, and Kustomize asks for both")
     if str(kind).endswith("List") and "items" in file.data:
         raise _refused(file, f"Kustomize would unpack this {kind}", "one object per file")
-    found = _UNREPEATABLE.search(file.text) if _may_be_unrepeatable(file.text) else None
+    found = _UNREPEATABLE.search(file.text) if may_be_unrepeatable(file.text) else None
     if found:
         what = "an empty key" if found.lastgroup == "key" else "a control character"
         raise _refused(file, f"{what}, which Kustomize cannot write", "remove it")
     return file
 
 
-def _may_be_unrepeatable(text: str) -> bool:
+def may_be_unrepeatable(text: str) -> bool:
     """Look quickly for what the exact pattern needs; nearly no file has any of it."""
-    return not text.isascii() or "\\u00" in text or '"":' in text or "\x7f" in text
+    return not text.isascii() or "\\u00" in text or "\x7f" in text or '"":' in text
 
 
 def _apply(objects: list[_Built], patch: RenderedFile) -> None:
@@ -234,7 +237,7 @@ def _apply(objects: list[_Built], patch: RenderedFile) -> None:
         raise _refused(patch, f"{how_many} {patch.data.get('kind')} `{_name(patch.data)}` to patch")
     target = objects[found[0]][0]
     before = _called(target)
-    _merge(target, patch.data, patch, (), by_name=_merges_containers(target))
+    merge(target, patch.data, patch)
     if _called(target) != before:
         hint = "a kustomization's `namespace` and `nameSuffix` do that"
         raise _refused(patch, "a patch cannot change what its target is called", hint)
@@ -250,18 +253,18 @@ def _refuse_doubles(built: list[_Built], kustomization: RenderedFile) -> None:
     seen: set[tuple[str, ...]] = set()
     for item, _ in built if len(built) > 1 else ():
         group, kind, namespace, name = identity(item)
-        key = group, kind, namespace or _DEFAULT, name
+        key = group, kind, namespace or DEFAULT, name
         if key in seen:
             raise _refused(kustomization, f"two objects are {kind} `{name}`")
         seen.add(key)
 
 
 def _id(item: Json) -> _Id:
-    namespace = (item.get("metadata") or {}).get("namespace") or _DEFAULT
+    namespace = (item.get("metadata") or {}).get("namespace") or DEFAULT
     return str(item.get("apiVersion")), str(item.get("kind")), namespace, str(_name(item))
 
 
-def identity(item: Json) -> tuple[str, str, str, str]:
+def identity(item: Json) -> Identity:
     """Tell an object from all others of its cluster: group, kind, namespace, name."""
     metadata = item.get("metadata") or {}
     group = str(item.get("apiVersion", "")).rpartition("/")[0]
@@ -270,6 +273,11 @@ def identity(item: Json) -> tuple[str, str, str, str]:
 
 def _name(item: Json) -> Any:
     return (item.get("metadata") or {}).get("name")
+
+
+def merge(target: Json, over: Json, patch: RenderedFile) -> None:
+    """Merge the object of a patch into its target in place. Raises GenError if it does not fit."""
+    _merge(target, over, patch, (), by_name=_merges_containers(target))
 
 
 def _merge(
@@ -295,9 +303,9 @@ def _merge(
             target[key] = value
 
 
-def _copy(item: Json) -> Json:
+def copied(item: Json) -> Json:
     """Copy the maps of an object that patches may change; lists are only ever replaced."""
-    return {key: _copy(value) if value.__class__ is dict else value for key, value in item.items()}
+    return {key: copied(value) if value.__class__ is dict else value for key, value in item.items()}
 
 
 def _fits(over: Any, under: Any) -> bool:
@@ -328,7 +336,7 @@ def _merged_list(
     if not under:
         if by_name and _holds_null(over):
             raise _refused(patch, f"a null in the list `{where}`", "leave its key out")
-        return list(over)
+        return over if isinstance(over, list) else list(over)
     if not (by_name and path[-1] in _MERGED_BY_NAME):
         raise _refused(
             patch,
@@ -343,7 +351,7 @@ def _merged_list(
         )
     merged = []
     for name, item in patches.items():
-        container = _copy(below[name])
+        container = copied(below[name])
         _merge(container, item, patch, (*path, name), by_name=by_name)
         merged.append(container)
     return [*merged, *(item for name, item in below.items() if name not in patches)]
@@ -364,8 +372,16 @@ def _holds_null(value: Any) -> bool:
     return value is None
 
 
-def _transformed(item: Json, ids: frozenset[_Id], kustomization: RenderedFile) -> _Built:
-    """Give an object the kustomization's namespace and its name's prefix and suffix."""
+def _renamed(item: Json, ids: frozenset[_Id], kustomization: RenderedFile) -> _Built:
+    renamed = transformed(item, kustomization)
+    return renamed, ids | {_id(renamed)}
+
+
+def transformed(item: Json, kustomization: RenderedFile) -> Json:
+    """Give an object the kustomization's namespace and its name's prefix and suffix.
+
+    Raises GenError where Kustomize would do more, or less.
+    """
     spec, kind = kustomization.data, item.get("kind")
     prefix, suffix, namespace = (spec.get(key) for key in ("namePrefix", "nameSuffix", "namespace"))
     metadata = dict(item.get("metadata") or {})
@@ -391,8 +407,7 @@ def _transformed(item: Json, ids: frozenset[_Id], kustomization: RenderedFile) -
     if not metadata.get("annotations", True):
         del metadata["annotations"]  # as Kustomize does, of annotations alone
     _refuse_annotations(metadata.get("annotations", {}), kustomization)
-    transformed = {**item, "metadata": metadata}
-    return transformed, ids | {_id(transformed)}
+    return {**item, "metadata": metadata}
 
 
 def _refuse_annotations(annotations: Json, kustomization: RenderedFile) -> None:

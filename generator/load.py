@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from generator import yamlio
@@ -97,6 +97,14 @@ def document(root: Path, kind: str, path: Path) -> Document:
     return Document(kind, name, path.stem, text, data)
 
 
+def content(path: Path) -> str:
+    """Read a document's text to compare it; empty where it is none, or leads somewhere else."""
+    try:
+        return _text(path, path.name) if _is_regular(path) else ""
+    except GenError:
+        return ""
+
+
 def _refuse_strangers(root: Path, path: Path, name: str) -> None:
     """Refuse what looks like a document and is none: folders, `.yml`, links out of the tree."""
     if path.suffix == ".yaml" and _is_regular(path):
@@ -140,3 +148,22 @@ def _text(path: Path, name: str) -> str:
         hint = f"it is a link to {path.readlink()}" if path.is_symlink() else ""
         message = f"this file cannot be read: {error.strerror}"
         raise one("E101", message, Where(name), hint) from None
+
+
+def differing(left: Path, right: Path, folders: Iterable[str]) -> frozenset[str]:
+    """Name the files below some folders that two trees do not have alike, byte for byte."""
+    names = {
+        path.relative_to(root).as_posix()
+        for root in (left, right)
+        for folder in folders
+        for path in (root / folder).rglob("*")
+        if not path.is_dir()
+    }
+    return frozenset(name for name in names if _bytes(left / name) != _bytes(right / name))
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

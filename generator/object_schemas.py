@@ -36,7 +36,7 @@ SCHEMA_LOCATION = (
 )
 """Where kubeconform finds what `exported` lays out; its Group of a core `v1` kind is `v1`."""
 
-_OBJECTS = Path(__file__).parent / "schemas" / "objects"
+OBJECTS = Path(__file__).parent / "schemas" / "objects"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FOLDER = re.compile(r"v([0-9]+)\.([0-9]+)\.0-local-strict")
 _GROUP = r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?"
@@ -81,7 +81,7 @@ def kubernetes_versions() -> tuple[str, ...]:
 
 def own_kinds() -> tuple[Kind, ...]:
     """List apiVersion and kind of every schema that this package brings."""
-    return tuple(sorted(_written_kinds(_OBJECTS)))
+    return tuple(sorted(_written_kinds(OBJECTS)))
 
 
 def exported(kubernetes: Iterable[str], *, extra: Path | None = None) -> Iterator[tuple[str, str]]:
@@ -115,7 +115,7 @@ class ObjectSchemas:
 
     def __init__(self, kubernetes: str, extra: Path | None = None) -> None:
         self._kubernetes = _Kubernetes(kubernetes)
-        self._folders = (_OBJECTS,) if extra is None else (extra, _OBJECTS)
+        self._folders = (OBJECTS,) if extra is None else (extra, OBJECTS)
 
     def kinds(self) -> tuple[Kind, ...]:
         """List apiVersion and kind of everything that `bundle` knows, sorted."""
@@ -123,7 +123,7 @@ class ObjectSchemas:
         return tuple(sorted({*written, *self._kubernetes.kinds}))
 
     def bundle(self, api_version: str, kind: str) -> dict[str, Any] | None:
-        """Build the one schema of a kind: all references are local, nothing large stands twice.
+        """Build the one schema of a kind: all references are local.
 
         None for an unknown kind, whatever its name tries to be. Raises ValueError for a file of
         the extra folder that is no schema, or refers to something that does not exist.
@@ -133,14 +133,15 @@ class ObjectSchemas:
             if path is not None and path.is_file():
                 schema = _read(path)
                 if _identity(path, schema) == (api_version, kind):
-                    return self._written(path, schema)
+                    whole = self._written(path, schema)
+                    return whole if folder is OBJECTS else _folded(whole)
         return self._core(api_version, kind)
 
     def _written(self, path: Path, schema: Schema) -> Schema:
         kubernetes = self._kubernetes.at_most(schema.get(_BUILT_ON))
         definitions = _Definitions(schema.get("$defs", {}), kubernetes.custom)
         try:
-            return _folded(_bundled(schema, definitions))
+            return _bundled(schema, definitions)
         except LookupError as error:
             raise ValueError(f"{path}: no definition {error.args[0]}") from None
 
@@ -149,7 +150,7 @@ class ObjectSchemas:
         if name is None:
             return None
         definition = _identified(self._kubernetes.core(name), api_version, kind)
-        return _folded(_bundled(definition, _Definitions({}, self._kubernetes.core)))
+        return _bundled(definition, _Definitions({}, self._kubernetes.core))
 
 
 def _identified(definition: Schema, api_version: str, kind: str) -> Schema:
@@ -302,7 +303,10 @@ def _bundled(schema: Schema, definitions: _Definitions) -> Schema:
 
 
 def _folded(schema: Schema) -> Schema:
-    """Write equal large sub-schemas once: all get a name at first, those that need none lose it."""
+    """Write equal large sub-schemas once, as a cluster's own, a PodSpec written out, needs it.
+
+    All get a name at first, and those that need none lose it.
+    """
     names: dict[str, str] = {}
     parts: dict[str, Schema] = {}
 
@@ -395,7 +399,7 @@ def _read(path: Path) -> Schema:
 
 @cache
 def _shared() -> dict[str, Schema]:
-    definitions: dict[str, Schema] = _read(_OBJECTS / "shared.json")["$defs"]
+    definitions: dict[str, Schema] = _read(OBJECTS / "shared.json")["$defs"]
     return definitions
 
 

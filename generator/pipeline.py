@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from generator import fleet, object_schemas, state, workers, write
+from generator.documents import Document
 from generator.fleet import Fleet
 from generator.problems import GenError, Problem, errors, merged
-from generator.records import Changes, Release
+from generator.records import Changes, Environment, Release
 from generator.state import Memory, Proof
 from generator.subjects import EVERYTHING, OWN_SCHEMAS, Repository, Selection, Subject
 
@@ -24,6 +25,7 @@ class Outcome:
     releases: int = 0
     objects: int = 0
     warned: int = 0
+    silenced: int = 0
     changes: Changes = field(default_factory=Changes)
     warnings: list[Problem] = field(default_factory=list)
 
@@ -42,6 +44,13 @@ def _silent(done: int, total: int) -> None:
     """Show nothing."""
 
 
+def _go_on() -> None:
+    """Wait for nothing."""
+
+
+_AS_THEY_ARE: Mapping[str, Document] = {}
+
+
 def everything(
     root: Path,
     selection: Selection = EVERYTHING,
@@ -49,12 +58,15 @@ def everything(
     *,
     paranoid: bool = False,
     jobs: int = 1,
+    today: str = "",
+    base: Path | None = None,
 ) -> Outcome:
     """Run every stage but the last: nothing is compared and nothing is written.
 
-    Raises GenError with every problem.
+    With `base`, the tree as it was, what leads from there to here is judged too. Raises GenError
+    with every problem.
     """
-    repository = Repository(root, selection, paranoid=paranoid)
+    repository = Repository(root, selection, paranoid=paranoid, today=today, base=base)
     return _Run(repository, progress, jobs=jobs).outcome()
 
 
@@ -65,10 +77,15 @@ def compare(
     *,
     texts: bool = False,
     jobs: int = 1,
+    today: str = "",
+    instead: Mapping[str, Document] = _AS_THEY_ARE,
 ) -> Outcome:
-    """Run every stage and say what writing would change. Raises GenError with every problem."""
+    """Run every stage and say what writing would change. Raises GenError with every problem.
+
+    Documents in `instead` take the place of what is on disk at their paths.
+    """
     tree = write.Tree(root, dry=True, texts=texts)
-    repository = Repository(root, selection)
+    repository = Repository(root, selection, today=today, instead=instead)
     return _Run(repository, progress, tree=tree, jobs=jobs, keep_all=texts).outcome()
 
 
@@ -80,6 +97,7 @@ def apply(
     texts: bool = False,
     jobs: int = 1,
     cache: Path | None = None,
+    today: str = "",
 ) -> Outcome:
     """Run every stage and write what changed.
 
@@ -87,24 +105,56 @@ def apply(
     Raises GenError with every problem, and then nothing is written.
     """
     with write.locked(root):
-        memory = Memory(root, cache) if cache and selection == EVERYTHING else None
-        tree = write.Tree(root, dry=False, texts=texts)
-        try:
-            repository = Repository(root, selection)
-            outcome = _Run(
-                repository, progress, tree=tree, memory=memory, jobs=jobs, keep_all=texts
-            ).outcome()
-            tree.commit()
-        finally:
-            tree.discard()
-        if memory is not None:
-            memory.save()
-        return outcome
+        return apply_locked(
+            root, selection, progress, texts=texts, jobs=jobs, cache=cache, today=today
+        )
+
+
+def apply_locked(
+    root: Path,
+    selection: Selection = EVERYTHING,
+    progress: Progress = _silent,
+    *,
+    texts: bool = False,
+    jobs: int = 1,
+    cache: Path | None = None,
+    today: str = "",
+    instead: Mapping[str, Document] = _AS_THEY_ARE,
+    ready: Callable[[], None] = _go_on,
+) -> Outcome:
+    """Do what `apply` does, for whoever holds the lock.
+
+    Documents in `instead` take the place of what is on disk at their paths. `ready` is called when
+    nothing is found to be wrong, before the first file is changed.
+    """
+    memory = Memory(root, cache, today) if cache and selection == EVERYTHING else None
+    tree = write.Tree(root, dry=False, texts=texts)
+    try:
+        repository = Repository(root, selection, today=today, instead=instead)
+        outcome = _Run(
+            repository, progress, tree=tree, memory=memory, jobs=jobs, keep_all=texts
+        ).outcome()
+        ready()
+        tree.commit()
+    finally:
+        tree.discard()
+    if memory is not None:
+        memory.save()
+    return outcome
 
 
 def releases(root: Path, selection: Selection = EVERYTHING) -> list[Release]:
     """Resolve the releases and render nothing. Raises GenError with every problem."""
     return Repository(root, selection).releases()
+
+
+def inventory(
+    root: Path, selection: Selection = EVERYTHING
+) -> tuple[list[Environment], list[Release]]:
+    """Resolve environments and releases and render nothing. Raises GenError with every problem."""
+    repository = Repository(root, selection)
+    wanted = selection.environments or tuple(repository.environments)
+    return [repository.environments[name] for name in wanted], repository.releases()
 
 
 def kubernetes_versions(root: Path) -> list[str]:
@@ -142,15 +192,25 @@ class _Run:
         """Deal with every subject; raise every problem of all of them at the end."""
         outcome = Outcome(changes=Changes(keep_all=self._keep_all))
         problems, together = list(self._repository.problems), Fleet()
+        demands: list[tuple[str, str]] = []
         for subject, done in self._all_done():
             problems += done.problems
             together.add(subject.path, done.proof.claims)
+            demands.append((subject.name, done.proof.demands))
             _count(outcome, done)
             if self._memory is not None:
                 self._memory.remember(subject.path, done.proof)
             if self._tree is not None:
                 self._settle(self._tree, subject, done)
         problems += together.problems(self._repository.claims_of)
+        short = self._repository.short_of(demands)
+        problems += short
+        outcome.warned += len(short)
+        if self._memory is not None:
+            self._memory.warned_together(len(short))
+        removed = self._repository.removed()
+        problems += removed.problems
+        outcome.silenced += removed.silenced
         if errors(problems):
             raise GenError(merged(problems))
         if self._tree is not None:
@@ -193,15 +253,19 @@ class _Run:
                     deletions.append(change.path)
             except GenError as error:
                 problems += error.problems
+        layout = state.layout(paths, subject.name)
         proof = Proof(
             source=source,
             output=state.digest(file.text.encode() for file in rendered.files) if source else "",
-            layout=state.layout(paths, subject.name),
+            layout=layout,
             releases=rendered.releases,
             objects=rendered.objects,
             warnings=len(set(problems)),
-            entries=state.entries(paths),
+            entries=state.entries(layout),
             claims=fleet.packed(rendered.claims),
+            demands="\n".join(rendered.demands),
+            silenced=rendered.silenced,
+            until=rendered.until,
         )
         return Done(problems, changes, deletions, proof)
 
@@ -217,4 +281,5 @@ def _count(outcome: Outcome, done: Done) -> None:
     outcome.releases += done.proof.releases
     outcome.objects += done.proof.objects
     outcome.warned += done.proof.warnings
+    outcome.silenced += done.proof.silenced
     outcome.changes.merge(done.changes)

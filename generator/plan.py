@@ -6,7 +6,7 @@ and patches are derived from the files themselves, so that none is forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 
 from generator.problems import GenError, Problem, Where
@@ -15,6 +15,7 @@ from generator.records import (
     RENDERED,
     Autoscaler,
     Environment,
+    Extra,
     Json,
     PlannedFile,
     Release,
@@ -78,8 +79,11 @@ def base(release: Release) -> list[PlannedFile]:
     return folder.closed("base/kustomization.yaml.j2")
 
 
-def overlay(release: Release, digest: str) -> list[PlannedFile]:
-    """Plan the overlay of a release; `digest` is of the base's files."""
+def overlay(release: Release, digest: str, extras: Collection[Extra] = ()) -> list[PlannedFile]:
+    """Plan the overlay of a release.
+
+    `digest` is of the base's files, `extras` are the own templates of what no built-in one makes.
+    """
     path = overlay_path(release.environment.name, release.model)
     folder = _Folder(
         path, release.document.path, _context(release), comments=(f"base sha256:{digest}",)
@@ -87,7 +91,7 @@ def overlay(release: Release, digest: str) -> list[PlannedFile]:
     namespace = release.environment.namespace
     if release.strategy != "route":
         _workload(folder, release, _canary_of(release) or release.stable)
-        _shared(folder, release)
+        _shared(folder, release, extras)
         return folder.closed(_OVERLAY, namespace=namespace, below=base_path(release.model))
     files: list[PlannedFile] = []
     for variant in release.in_order:
@@ -97,7 +101,7 @@ def overlay(release: Release, digest: str) -> list[PlannedFile]:
         files += version.closed(_OVERLAY, name_suffix=suffix, below=base_path(release.model))
         folder.resources.append(variant.artifact.version)
     folder.add("http-route.yaml", "overlay/http-route.yaml.j2")
-    _shared(folder, release)
+    _shared(folder, release, extras)
     return [*folder.closed(_OVERLAY, namespace=namespace), *files]
 
 
@@ -164,8 +168,9 @@ def _concerns(release: Release, variant: Variant) -> Iterator[str]:
         yield "traffic"
 
 
-def _shared(folder: _Folder, release: Release) -> None:
+def _shared(folder: _Folder, release: Release, extras: Collection[Extra]) -> None:
     """Plan what all versions of a release use."""
+    folder.add_extras(extras)
     if release.serving.service_account:
         secrets = [{"name": name} for name in release.serving.service_account_secrets]
         extra = {"service_account_secrets": secrets}
@@ -190,8 +195,8 @@ def application(release: Release) -> PlannedFile:
     )
 
 
-def platform(environment: Environment) -> list[PlannedFile]:
-    """Plan what an environment itself consists of: namespace, flavors and queues."""
+def platform(environment: Environment, extras: Collection[Extra] = ()) -> list[PlannedFile]:
+    """Plan what an environment itself consists of: namespace, flavors, cohorts and queues."""
     folder = _Folder(
         platform_path(environment.name), environment.document.path, {"environment": environment}
     )
@@ -200,15 +205,26 @@ def platform(environment: Environment) -> list[PlannedFile]:
         for flavor in environment.flavors.values():
             path = f"resource-flavor-{flavor.name}.yaml"
             folder.add(path, "platform/resource-flavor.yaml.j2", {"flavor": flavor})
+    for cohort in environment.cohorts.values():
+        folder.add(f"cohort-{cohort.name}.yaml", "platform/cohort.yaml.j2", {"cohort": cohort})
     for queue in environment.queues.values():
         for kind in ("cluster-queue", "local-queue"):
             folder.add(f"{kind}-{queue.name}.yaml", f"platform/{kind}.yaml.j2", {"queue": queue})
+    folder.add_extras(extras)
     return folder.closed("platform/kustomization.yaml.j2")
 
 
-def delivery(environment: Environment) -> list[PlannedFile]:
-    """Plan how Argo CD finds an environment: root Application, projects, the platform's own."""
+def delivery(
+    environment: Environment,
+    overlay_extras: Collection[Extra] = (),
+    platform_extras: Collection[Extra] = (),
+) -> list[PlannedFile]:
+    """Plan how Argo CD finds an environment: root Application, projects, the platform's own.
+
+    The projects allow the kinds of the extras too.
+    """
     folder = applications_path(environment.name)
+    extras = {"app-project-models": overlay_extras, "app-project-platform": platform_extras}
     planned = (
         (f"{folder}.yaml", "application-root", folder),
         (f"{folder}/app-project-models.yaml", "app-project-models", ""),
@@ -226,6 +242,7 @@ def delivery(environment: Environment) -> list[PlannedFile]:
             context={
                 "environment": environment,
                 "path": source,
+                "extra_kinds": _kinds(extras.get(template, ())),
                 "sync_policy": _sync_policy(
                     *(("ServerSideApply=true",) if "platform" in template else ()),
                     auto_sync=environment.argocd.auto_sync,
@@ -235,6 +252,12 @@ def delivery(environment: Environment) -> list[PlannedFile]:
         )
         for path, template, source in planned
     ]
+
+
+def _kinds(extras: Iterable[Extra]) -> list[Json]:
+    """List kinds as an AppProject does, each once."""
+    found = dict.fromkeys((extra.group, extra.kind) for extra in extras)
+    return [{"group": group, "kind": kind} for group, kind in found]
 
 
 @cache
@@ -275,6 +298,11 @@ class _Folder:
         """Plan a resource; `extra` is for its template alone."""
         self._files.append((name, template, extra or {}))
         self.resources.append(name)
+
+    def add_extras(self, extras: Iterable[Extra]) -> None:
+        """Plan what own templates add, each file called like its template."""
+        for extra in extras:
+            self.add(extra.template.rpartition("/")[2].removesuffix(".j2"), extra.template)
 
     def patch(self, name: str, template: str) -> None:
         """Plan a patch; it finds its target by kind and name."""

@@ -93,12 +93,18 @@ class Slot:
     own_line: bool
     is_key: bool = False
 
-    def source(self) -> str:
-        """Return the expression of the slot's value, over the values `v`."""
+    def source(self, values: str = "v") -> str:
+        """Return the expression of the slot's value, over an expression of all values."""
         if self.whole:
-            return f"v[{self.parts[0]}]"
-        pieces = (repr(part) if isinstance(part, str) else f"t(v[{part}])" for part in self.parts)
+            return f"{values}[{self.parts[0]}]"
+        pieces = (repr(p) if isinstance(p, str) else f"t({values}[{p}])" for p in self.parts)
         return f"({'+'.join(pieces)})"
+
+    def value(self, values: Sequence[Any]) -> Any:
+        """Return the slot's value."""
+        if self.whole:
+            return values[self.parts[0]]  # type: ignore[index]
+        return "".join(p if isinstance(p, str) else as_text(values[p]) for p in self.parts)
 
     def writer(self, value: str) -> str:
         """Return the expression of the slot's text, given that of its value."""
@@ -125,11 +131,13 @@ def as_text(value: Any) -> str:
 
 
 Shape = Any
-"""A tree like the data, with Slots where values go; a mapping is a list of pairs in a `_Pairs`."""
+"""A tree like the data, with Slots where values go and Pairs for mappings."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Pairs:
+class Pairs:
+    """A mapping; with `is_fixed`, no key is a Slot."""
+
     items: tuple[tuple[Any, Shape], ...]
     is_fixed: bool
 
@@ -155,7 +163,7 @@ class _Reader:
         assert isinstance(node, ScalarNode)
         return self._scalar(node, indent=None if flow else indent, own_line=own_line)
 
-    def _mapping(self, node: MappingNode, *, flow: bool) -> _Pairs:
+    def _mapping(self, node: MappingNode, *, flow: bool) -> Pairs:
         items = []
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
@@ -166,7 +174,7 @@ class _Reader:
         fixed = [key for key, _ in items if not isinstance(key, Slot)]
         if len(set(fixed)) < len(fixed):
             self._refuse_double(node)
-        return _Pairs(tuple(items), is_fixed=len(fixed) == len(items))
+        return Pairs(tuple(items), is_fixed=len(fixed) == len(items))
 
     def _refuse_double(self, node: MappingNode) -> NoReturn:
         seen: set[str] = set()
@@ -239,7 +247,7 @@ class Statement:
         self.skeleton = skeleton
         node = _composed(skeleton)
         reader = _Reader(skeleton)
-        shape = reader.shape(node)
+        self.shape = shape = reader.shape(node)
         self.slots = sorted(reader.slots, key=lambda slot: slot.start)
         _refuse_strays(skeleton, self.slots)
         self._fill = _compiled(skeleton, shape, self.slots)
@@ -274,12 +282,8 @@ class Statement:
 
     def _line_of_double(self, values: Sequence[Any], key: str) -> int:
         """Find the last place that gives a key."""
-        found = [slot.end for slot in self.slots if slot.is_key and _joined(slot, values) == key]
+        found = [slot.end for slot in self.slots if slot.is_key and slot.value(values) == key]
         return self.skeleton.count("\n", 0, max(found, default=0)) + 1
-
-
-def _joined(slot: Slot, values: Sequence[Any]) -> str:
-    return "".join(part if isinstance(part, str) else as_text(values[part]) for part in slot.parts)
 
 
 class _DoubleKeyError(Exception):
@@ -339,7 +343,7 @@ def _source(shape: Shape, names: dict[int, str]) -> str:
         return names.get(id(shape), shape.source())
     if isinstance(shape, list):
         return "[" + ",".join(_source(item, names) for item in shape) + "]"
-    if not isinstance(shape, _Pairs):
+    if not isinstance(shape, Pairs):
         return repr(shape)
     pairs = [(_source(key, names), _source(value, names)) for key, value in shape.items]
     if shape.is_fixed:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from generator.documents import Document, has
 from generator.problems import Problem, Where
@@ -94,6 +94,19 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Cohort:
+    """A pool that the queues and cohorts below it share, on top of what they have themselves.
+
+    `parent` is empty at the root. `flavors` is as in `Queue`, and empty if the pool is.
+    """
+
+    name: str
+    parent: str
+    covered_resources: list[str]
+    flavors: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What an environment refuses."""
 
@@ -135,6 +148,7 @@ class Environment:
     prometheus: str
     flavors: Mapping[str, Flavor]
     queues: Mapping[str, Queue]
+    cohorts: Mapping[str, Cohort]
     policy: Policy
     argocd: ArgoCD
     document: Document = field(repr=False)
@@ -277,8 +291,15 @@ HEADER = "# Rendered by gen from "
 """How every file that gen owns begins; nothing else is ever overwritten or deleted."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedFile:
+class Extra(NamedTuple):
+    """An own template that replaces nothing: one more object, and what kind it is."""
+
+    template: str
+    group: str
+    kind: str
+
+
+class PlannedFile(NamedTuple):
     """One file to be: which template fills it with which context.
 
     `producer` names the document it comes from, for the header and for whoever collides with it.
@@ -287,30 +308,33 @@ class PlannedFile:
 
     path: str
     template: str
-    context: Mapping[str, Any] = field(repr=False)
+    context: Mapping[str, Any]
     producer: str
     comments: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedFile:
-    """One file as text, and the object in it as data, which no parser has to read again."""
+class RenderedFile(NamedTuple):
+    """One file as text, and the object in it as data, which no parser has to read again.
+
+    `form` is the prepared statement that made both of `values`; files of one form are alike.
+    """
 
     path: str
     template: str
     producer: str
-    text: str = field(repr=False)
-    data: Json = field(repr=False)
+    text: str
+    data: Json
+    form: Any = None
+    values: Sequence[Any] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What writing a file does: `create`, `update`, `delete` or `identical`."""
 
     kind: Literal["create", "update", "delete", "identical"]
     path: str
-    before: str = field(default="", repr=False)
-    after: str = field(default="", repr=False)
+    before: str = ""
+    after: str = ""
 
 
 LISTED = 25
@@ -335,7 +359,8 @@ class Changes:
         self.counts[change.kind] += 1
         if change.kind == "identical":
             return
-        self.folders[change.kind, "/".join(change.path.split("/", 2)[:2])] += 1
+        top, _, rest = change.path.partition("/")
+        self.folders[change.kind, f"{top}/{rest.partition('/')[0]}"] += 1
         if self.keep_all or len(self.listed) < LISTED:
             self.listed.append(change)
 

@@ -15,14 +15,21 @@ from typing import Any
 
 import jinja2
 
-from generator import prepared, records, sandbox, schema, shortcut
+from generator import prepared, records, sandbox, schema, shortcut, yamlio
 from generator.prepared import Fragment, SkeletonError, Statement, Statements
 from generator.problems import GenError, Problem, Where, one
-from generator.records import HEADER, PlannedFile, RenderedFile
+from generator.records import HEADER, Extra, PlannedFile, RenderedFile
 from generator.shortcut import Reader
+from generator.yamlio import Pointer
 
 BUILT_IN = Path(__file__).parent / "templates"
 OWN = "templates"
+EXTRA = "extra"
+"""The folder in `overlay/` and `platform/` for own templates that replace nothing."""
+
+
+_API_VERSION = re.compile(r"^apiVersion: ([\w./-]+) *$", re.MULTILINE)
+_KIND = re.compile(r"^kind: (\w+) *$", re.MULTILINE)
 
 
 class _Recorder:
@@ -100,6 +107,40 @@ class Engine:
         self._environment = sandbox.environment(self._recorder.finalize, [root / OWN, BUILT_IN])
         self._given: Mapping[str, Any] | None = None
         self._names: dict[str, Any] = {}
+        self._own = _names(root / OWN)
+        self._extras = {folder: self._found_extras(folder) for folder in ("overlay", "platform")}
+
+    def extras(self, folder: str) -> tuple[Extra, ...]:
+        """List the own templates of what no built-in one makes, in `overlay` or `platform`.
+
+        Raises GenError for one that does not name its kind in plain words.
+        """
+        return self._extras[folder]
+
+    def _found_extras(self, folder: str) -> tuple[Extra, ...]:
+        below = f"{folder}/{EXTRA}/"
+        names = (name for name in self._own if name.startswith(below) and not _is_part(name))
+        kinds = ((name, _kind(self._source(name)[0])) for name in names)
+        return tuple(Extra(name, *kind) for name, kind in kinds if kind is not None)
+
+    @property
+    def has_own(self) -> bool:
+        """Say whether the repository has templates of its own."""
+        return bool(self._own)
+
+    def is_own(self, template: str) -> bool:
+        """Say whether a template is the repository's own."""
+        return template in self._own
+
+    def place(self, planned: PlannedFile, pointer: Pointer) -> Where:
+        """Find the line of a template that writes a field, or the nearest place above the field.
+
+        Renders once more: places are asked for when something is wrong, and only then.
+        """
+        compiled = self._templates[planned.template]
+        self._recorder.values.clear()
+        position = yamlio.position(self._skeleton(compiled.template, planned), pointer)
+        return self._where(*self._place_in_template(compiled, planned, position.line))
 
     def files(self, planned: Iterable[PlannedFile]) -> list[RenderedFile]:
         """Render files in their order. Raises GenError with the problems of all of them."""
@@ -121,7 +162,7 @@ class Engine:
             statement, values = compiled.short(planned.context) or self._long(compiled, planned)
             data, text = statement.fill(values, paranoid=self._paranoid)
         except SkeletonError as error:
-            place = self._place_in_template(compiled, planned, error)
+            place = self._place_in_template(compiled, planned, error.line)
             raise self._problem(planned, place, error.message, error.hint) from None
         except GenError:
             raise
@@ -130,7 +171,9 @@ class Engine:
         header = f"{HEADER}{planned.producer}. Change that, not this.\n"
         for comment in planned.comments:
             header += f"# {comment}\n"
-        return RenderedFile(planned.path, planned.template, planned.producer, header + text, data)
+        text = header + text
+        path, template, producer = planned.path, planned.template, planned.producer
+        return RenderedFile(path, template, producer, text, data, statement, values)
 
     def _long(self, compiled: _Compiled, planned: PlannedFile) -> tuple[Statement, list[Any]]:
         """Let Jinja render the skeleton, and let the template remember it for its branches."""
@@ -139,7 +182,7 @@ class Engine:
         skeleton = self._skeleton(compiled.template, planned)
         statement = self._statements.prepare(skeleton)
         compiled.remember(planned.context, statement, values)
-        return statement, values
+        return statement, [*values]
 
     def _skeleton(self, template: jinja2.Template, planned: PlannedFile) -> str:
         return "".join(template.root_render_func(self._context(template, planned)))
@@ -203,7 +246,7 @@ class Engine:
         return one("E503", message, where, about=f"for {planned.path}")
 
     def _place_in_template(
-        self, compiled: _Compiled, planned: PlannedFile, error: SkeletonError
+        self, compiled: _Compiled, planned: PlannedFile, line: int
     ) -> tuple[str, int]:
         """Find the line of a template that a line of its skeleton came from.
 
@@ -218,7 +261,7 @@ class Engine:
             return recorder.places[-1] if recorder.places else (planned.template, 0)
         finally:
             recorder.places = None
-        return _line_of(pieces, planned.template, error.line)
+        return _line_of(pieces, planned.template, line)
 
     def _pieces(
         self, template: jinja2.Template, planned: PlannedFile
@@ -244,19 +287,48 @@ class Engine:
 def strangers(root: Path) -> list[Problem]:
     """Find own templates that replace nothing, which nobody would ever notice otherwise.
 
-    A name that starts with `_` is for templates to include.
+    A name that starts with `_` is for templates to include. One in `extra/` is one more object, and
+    says its kind in plain words: an AppProject allows the kind before anything is rendered.
     """
-    built_in = _names(BUILT_IN)
-    return [
-        Problem(
-            "E504",
-            "no built-in template has this path, so this one replaces nothing",
-            Where(f"{OWN}/{name}"),
-            f"{schema.suggestion(name, built_in)} A part for other templates starts with `_`",
-        )
-        for name in _names(root / OWN)
-        if name not in built_in and not name.rpartition("/")[2].startswith("_")
-    ]
+    built_in, problems = _names(BUILT_IN), []
+    for name in _names(root / OWN):
+        where = Where(f"{OWN}/{name}", 1, 1)
+        if _is_part(name) or name in built_in:
+            continue
+        if not _is_extra(name):
+            message = "no built-in template has this path, so this one replaces nothing"
+            hint = f"{schema.suggestion(name, built_in)} A part for other templates starts with `_`"
+            problems.append(Problem("E504", message, Where(where.file), hint))
+        elif _kind(_text(root / OWN / name)) is None:
+            message = "an extra object says its `apiVersion` and `kind` in plain words"
+            hint = "write both without an expression"
+            problems.append(Problem("E503", message, where, hint))
+    return problems
+
+
+def _text(path: Path) -> str:
+    """Read a template as far as it can be read: whoever compiles it says what is wrong with it."""
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _kind(source: str) -> tuple[str, str] | None:
+    """Read group and kind off a template; None if they are not written in plain words."""
+    version, kind = _API_VERSION.search(source), _KIND.search(source)
+    if version is None or kind is None:
+        return None
+    group, slash, _ = version[1].partition("/")
+    return group if slash else "", kind[1]
+
+
+def _is_part(name: str) -> bool:
+    return name.rpartition("/")[2].startswith("_")
+
+
+def _is_extra(name: str) -> bool:
+    return name.rpartition("/")[0] in (f"overlay/{EXTRA}", f"platform/{EXTRA}")
 
 
 def _names(folder: Path) -> list[str]:

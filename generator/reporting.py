@@ -6,7 +6,7 @@ import difflib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -205,12 +205,17 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def status_rows(releases: Iterable[Release]) -> list[dict[str, Any]]:
+LastChanges = Mapping[tuple[str, str], tuple[str, str, str]]
+"""Commit, date and author of the last change, by model and environment."""
+
+
+def status_rows(releases: Iterable[Release], changes: LastChanges) -> list[dict[str, Any]]:
     """Lay out what is live where, one row per model and environment."""
-    return [_status(release) for release in releases]
+    return [_status(release, changes) for release in releases]
 
 
-def _status(release: Release) -> dict[str, Any]:
+def _status(release: Release, changes: LastChanges) -> dict[str, Any]:
+    commit, date, author = changes.get((release.model, release.environment.name), ("", "", ""))
     canary = next((v for v in release.variants if v.role == "canary"), None)
     standby = next((v for v in release.variants if v.role == "standby"), None)
     scaling = release.stable.scaling
@@ -225,6 +230,7 @@ def _status(release: Release) -> dict[str, Any]:
         "replicas": {"min": scaling.minimum, "max": scaling.maximum},
         "gpus": release.placement.count if release.placement else 0,
         "owner": release.owner,
+        "lastChange": {"commit": commit, "date": date, "author": author} if commit else None,
     }
 
 
@@ -237,7 +243,10 @@ STATUS_COLUMNS = (
     "replicas",
     "gpus",
     "owner",
+    "changed",
 )
+STATUS_LESS = ("changed", "owner", "standby", "gpus")
+"""Columns that a narrow terminal can do without, in this order."""
 
 
 def status_table(rows: Iterable[dict[str, Any]]) -> list[tuple[str, ...]]:
@@ -250,15 +259,36 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     share = f" {row['traffic']} %" if row["canary"] else ""
     canary = f"{row['canary']} {row['canaryTraffic']} %" if row["canary"] else "-"
     cells = (row["model"], row["environment"], row["version"] + share, canary)
-    return (*cells, row["standby"] or "-", replicas, str(row["gpus"] or "-"), row["owner"])
+    last = row["lastChange"]
+    changed = f"{last['date'][:10]} {last['commit'][:8]}" if last else "-"
+    gpus = str(row["gpus"] or "-")
+    return (*cells, row["standby"] or "-", replicas, gpus, row["owner"], changed)
+
+
+def narrowed(
+    header: Sequence[str], rows: Sequence[Sequence[str]], width: int, less: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Leave out columns until a table fits: those that say nothing, then those in `less`."""
+    table = [list(header), *map(list, rows)]
+    silent = [name for name, *cells in zip(*table, strict=True) if set(cells) <= {"-"}]
+    for name in (*silent, *less):
+        if max(map(len, _padded(table))) <= width:
+            break
+        if name in table[0]:
+            place = table[0].index(name)
+            table = [[*row[:place], *row[place + 1 :]] for row in table]
+    return table[0], table[1:]
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align a table with spaces, for pipes and files; the last column is not padded."""
-    table = [header, *rows]
-    widths = [max(len(row[index]) for row in table) for index in range(len(header))]
+    return "\n".join(_padded([header, *rows]))
+
+
+def _padded(table: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in table
     )
-    return "\n".join(line.rstrip() for line in lines)
+    return [line.rstrip() for line in lines]

@@ -58,7 +58,7 @@ def releases(
         if name not in known or (wanted and name not in wanted):
             continue
         merged = settings.of(model, known[name])
-        strategy = _strategy(known[name], merged)
+        strategy = strategy_of(known[name], merged)
         found = list(contradictions.of_release(model, known[name], merged, strategy))
         problems += found
         if not problems:
@@ -68,7 +68,8 @@ def releases(
     return tuple(resolved)
 
 
-def _strategy(environment: Environment, merged: Settings) -> Strategy:
+def strategy_of(environment: Environment, merged: Settings) -> Strategy:
+    """Say how the versions of a model share traffic in an environment."""
     if merged.get("serving", "backend") == "deployment":
         return "single"
     if environment.mode == "Knative":

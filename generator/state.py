@@ -13,13 +13,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
 from generator import __version__
 
-_FORMAT = 4
+_FORMAT = 7
 _WORTH_A_FORK = 100
 """Subjects below which a second process would cost more than looking at their files."""
 
@@ -32,7 +33,8 @@ class Proof:
     """What is known of one subject: digests of its document and of its output, and the counts.
 
     `layout` is the paths of its files with the name left out, one to a line; `entries` counts what
-    its own folders hold, folders included. `claims` are those of `fleet`.
+    its own folders hold, folders included. `claims` are those of `fleet`, `demands` is what its
+    Pods ask for. After the day `until`, the rules may say something else: the proof is none.
     """
 
     source: str
@@ -43,6 +45,9 @@ class Proof:
     warnings: int
     entries: int
     claims: bytes
+    demands: str = ""
+    silenced: int = 0
+    until: str = ""
 
     def paths(self, name: str) -> list[str]:
         """List the subject's files."""
@@ -56,19 +61,21 @@ class Proof:
 
 @dataclass(slots=True)
 class State:
-    """The proofs of all subjects by their document's path, valid while `shared` is the same."""
+    """The proofs of all subjects by their document's path, valid while `shared` is the same.
+
+    `together` counts the warnings of all subjects together.
+    """
 
     shared: str
+    together: int = 0
     proofs: dict[str, Proof] = field(default_factory=dict)
 
 
 def digest(contents: Iterable[bytes]) -> str:
     """Digest contents in order; where one ends and the next begins counts."""
-    hashed = sha256()
-    for content in contents:
-        hashed.update(b"%d\n" % len(content))
-        hashed.update(content)
-    return hashed.hexdigest()
+    each = list(contents)
+    sizes = " ".join([str(len(content)) for content in each])
+    return sha256(b"\n".join([sizes.encode(), *each])).hexdigest()
 
 
 def layout(paths: Iterable[str], name: str) -> str:
@@ -120,10 +127,11 @@ _SHARED = 2
 """Slashes up to which a folder is not a subject's own: argocd/<environment>/<file>."""
 
 
-def entries(paths: Iterable[str]) -> int:
+@lru_cache(256)
+def entries(layout: str) -> int:
     """Count what stands in a subject's own folders if its files are all there is."""
     found: set[str] = set()
-    for path in paths:
+    for path in layout.splitlines():
         while path.count("/") > _SHARED:
             found.add(path)
             path = path.rpartition("/")[0]
@@ -142,17 +150,17 @@ def load(path: Path) -> State | None:
         if checksum.decode() != sha256(body).hexdigest():
             return None
         lines = body.split(b"\n")
-        form, digest_of_shared, layouts = json.loads(lines[0])
+        form, digest_of_shared, together, layouts = json.loads(lines[0])
         if form != [_FORMAT, __version__]:
             return None
-        return State(digest_of_shared, dict(_proof(line, layouts) for line in lines[1:]))
+        return State(digest_of_shared, together, dict(_proof(line, layouts) for line in lines[1:]))
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
 
 
 def _proof(line: bytes, layouts: list[str]) -> tuple[str, Proof]:
-    subject, source, output, layout, counts, claims = json.loads(line)
-    releases, objects, warnings, entries = counts
+    subject, source, output, layout, counts, claims, demands, until = json.loads(line)
+    releases, objects, warnings, entries, silenced = counts
     return subject, Proof(
         source=source,
         output=output,
@@ -162,6 +170,9 @@ def _proof(line: bytes, layouts: list[str]) -> tuple[str, Proof]:
         warnings=warnings,
         entries=entries,
         claims=bytes.fromhex(claims),
+        demands=demands,
+        silenced=silenced,
+        until=until,
     )
 
 
@@ -186,11 +197,12 @@ def _lines(state: State) -> Iterator[bytes]:
     """Write the form, then a line per proof, so that it is never in memory as a whole."""
     layouts = dict.fromkeys(proof.layout for proof in state.proofs.values())
     order = {text: index for index, text in enumerate(layouts)}
-    yield _line([[_FORMAT, __version__], state.shared, list(order)])
+    yield _line([[_FORMAT, __version__], state.shared, state.together, list(order)])
     for subject, proof in state.proofs.items():
-        counts = proof.releases, proof.objects, proof.warnings, proof.entries
-        layout, claims = order[proof.layout], proof.claims.hex()
-        yield _line([subject, proof.source, proof.output, layout, counts, claims])
+        counts = proof.releases, proof.objects, proof.warnings, proof.entries, proof.silenced
+        layout, claims, demands = order[proof.layout], proof.claims.hex(), proof.demands
+        line = [subject, proof.source, proof.output, layout, counts, claims, demands, proof.until]
+        yield _line(line)
 
 
 def _line(content: list[Any]) -> bytes:
@@ -200,13 +212,15 @@ def _line(content: list[Any]) -> bytes:
 class Memory:
     """What a run may rely on from the last one, and what it leaves for the next."""
 
-    def __init__(self, root: Path, cache: Path) -> None:
+    def __init__(self, root: Path, cache: Path, today: str) -> None:
         self._root = str(root)
+        self._today = today
         self._place = place(cache, root)
         self._shared = shared(_shared_folders(root), _installed())
         previous = load(self._place)
         is_valid = previous is not None and previous.shared == self._shared
         self._known = previous.proofs if previous is not None and is_valid else {}
+        self._together = previous.together if previous is not None else 0
         self._next = State(self._shared)
         self._layouts: dict[str, str] = {}
 
@@ -223,7 +237,7 @@ class Memory:
         Two processes look at half of them each. If the other one dies, its half is not proven.
         """
         items = list(documents.items())
-        if jobs < 2 or len(items) < _WORTH_A_FORK or not hasattr(os, "fork"):
+        if not self._known or jobs < 2 or len(items) < _WORTH_A_FORK or not hasattr(os, "fork"):
             return self._proven(items)
         reading, writing = os.pipe()
         process = os.fork()
@@ -252,6 +266,8 @@ class Memory:
         known = self._known.get(document)
         if known is None or known.source != self.source(document):
             return None
+        if known.until and known.until < self._today:
+            return None
         return known if is_intact(self._root, name, known) else None
 
     def remember(self, document: str, proof: Proof) -> None:
@@ -259,9 +275,13 @@ class Memory:
         shared_layout = self._layouts.setdefault(proof.layout, proof.layout)
         self._next.proofs[document] = replace(proof, layout=shared_layout)
 
+    def warned_together(self, count: int) -> None:
+        """Keep how many warnings there are of all subjects together."""
+        self._next.together = count
+
     def save(self) -> None:
         """Leave what was remembered for the next run, if it is anything new."""
-        if self._next.proofs != self._known:
+        if (self._next.together, self._next.proofs) != (self._together, self._known):
             save(self._place, self._next)
 
     def unchanged(self, documents: Mapping[str, str], jobs: int) -> Summary | None:
@@ -274,7 +294,8 @@ class Memory:
         return Summary(
             releases=sum(proof.releases for proof in found),
             objects=sum(proof.objects for proof in found),
-            warnings=sum(proof.warnings for proof in found),
+            warnings=self._together + sum(proof.warnings for proof in found),
+            silenced=sum(proof.silenced for proof in found),
             files=sum(proof.files for proof in found),
         )
 
@@ -286,6 +307,7 @@ class Summary:
     releases: int
     objects: int
     warnings: int
+    silenced: int
     files: int
 
 
@@ -306,7 +328,7 @@ def _installed() -> list[str]:
     return [sys.version, *used]
 
 
-def unchanged(root: Path, cache: Path, jobs: int) -> Summary | None:
+def unchanged(root: Path, cache: Path, jobs: int, today: str) -> Summary | None:
     """Sum up the last run if nothing has changed since; None if there is anything to do."""
     try:
         documents = {
@@ -317,4 +339,4 @@ def unchanged(root: Path, cache: Path, jobs: int) -> Summary | None:
         }
     except OSError:
         return None
-    return Memory(root, cache).unchanged(documents, jobs)
+    return Memory(root, cache, today).unchanged(documents, jobs)

@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
-from generator import check, fleet, load, plan, render, resolve, rules, validate
+from generator import (
+    capacity,
+    check,
+    demand,
+    fleet,
+    kustomize,
+    load,
+    plan,
+    render,
+    resolve,
+    silences,
+    traces,
+    validate,
+)
 from generator.check import Judge
 from generator.documents import Document
-from generator.problems import GenError, Problem
-from generator.records import ARGOCD, Environment, PlannedFile, Release, RenderedFile, Workspace
+from generator.problems import GenError, Problem, Where
+from generator.records import (
+    ARGOCD,
+    Environment,
+    Json,
+    PlannedFile,
+    Release,
+    RenderedFile,
+    Workspace,
+)
 from generator.render import Engine
-from generator.rules.serving import RULES
+from generator.rules import Scene, catalogue
+from generator.silences import Silenced
+from generator.steps import Base
+from generator.yamlio import Pointer
 
 OWN_SCHEMAS = "schemas"
 """Where a repository keeps schemas of its own cluster's kinds."""
+
+INPUTS = (*load.FOLDERS.values(), render.OWN, OWN_SCHEMAS)
+"""The folders that people write, from which all else follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +99,27 @@ EVERYTHING = Selection()
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One subject, a model or an environment: its files, claims, and what is wrong with them."""
+    """One subject, a model or an environment: its files, claims, and what is wrong with them.
+
+    `silenced` counts what its document silences, and `until` is the last day of that, if any.
+    """
 
     files: list[RenderedFile]
     problems: list[Problem]
     claims: list[str]
+    demands: tuple[str, ...] = ()
     releases: int = 0
     objects: int = 0
+    silenced: int = 0
+    until: str = ""
+
+
+class Composed(NamedTuple):
+    """What a subject comes to in one environment; an environment itself has no release."""
+
+    environment: str
+    release: Release | None
+    objects: list[Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +139,24 @@ class Repository:
     document has been looked at.
     """
 
-    def __init__(self, root: Path, selection: Selection, *, paranoid: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        selection: Selection,
+        *,
+        paranoid: bool = False,
+        today: str = "",
+        base: Path | None = None,
+        instead: Mapping[str, Document] | None = None,
+    ) -> None:
         self._root = root
+        self._instead = instead or {}
+        self._today = today
         self.selection = selection
         workspace = load.workspace(root, models=selection.models)
         self.problems = [*workspace.problems, *render.strangers(root)]
         self.environments = self._resolved(workspace)
+        self._base = Base(base, root, self.environments) if base else None
         self.subjects = list(self._subjects(workspace))
         self._engine = Engine(root, paranoid=paranoid)
         self._judges: dict[str, Judge] = {}
@@ -139,10 +193,14 @@ class Repository:
         wanted = self.selection.environments
         return not self.selection.models and (not wanted or environment in wanted)
 
-    def _model(self, subject: Subject) -> Document:
+    def document(self, subject: Subject) -> Document:
         """Read a model. Raises GenError unless its document is right."""
-        document = load.document(self._root, "model", self._root / subject.path)
-        problems = validate.problems(document)
+        document = self._instead.get(subject.path) or load.document(
+            self._root, "model", self._root / subject.path
+        )
+        problems = validate.problems(document) or list(
+            silences.problems(document, catalogue.RULES, _MAY_BE_SILENCED)
+        )
         if problems:
             raise GenError(problems)
         return document
@@ -162,7 +220,7 @@ class Repository:
 
     def _releases(self, subject: Subject) -> tuple[Release, ...]:
         wanted = self.selection.environments
-        return resolve.releases(self._model(subject), self.environments, wanted)
+        return resolve.releases(self.document(subject), self.environments, wanted)
 
     def rendered(self, subject: Subject) -> Rendered:
         """Render one subject; what is wrong with it is in its problems."""
@@ -173,6 +231,45 @@ class Repository:
         except GenError as error:
             return Rendered([], list(error.problems), [])
 
+    def composed(self, model: Document, wanted: Collection[str] = ()) -> Iterator[Composed]:
+        """Compose a model in its environments, or in the wanted ones, and judge nothing.
+
+        Raises GenError with what cannot be resolved, rendered or composed.
+        """
+        found = resolve.releases(model, self.environments, wanted)
+        base = self._files(plan.base(found[0])) if found else []
+        for release in found:
+            planned = plan.overlay(release, "", self._engine.extras("overlay"))
+            files = _by_path([*base, *self._files(planned)])
+            path = plan.overlay_path(release.environment.name, release.model)
+            (application,) = self._files([plan.application(release)])
+            objects = [*kustomize.composed(files, path), application.data]
+            yield Composed(release.environment.name, release, objects)
+
+    def composed_environment(self, name: str) -> Composed:
+        """Compose an environment itself, as `composed` does a model."""
+        environment = self.environments[name]
+        own, shared = self._engine.extras("platform"), self._engine.extras("overlay")
+        platform = _by_path(self._files(plan.platform(environment, own)))
+        delivery = self._files(plan.delivery(environment, shared, own))
+        objects = kustomize.composed(platform, plan.platform_path(name))
+        return Composed(name, None, [*objects, *(file.data for file in delivery)])
+
+    def short_of(self, demands: Iterable[tuple[str, str]]) -> list[Problem]:
+        """Find what does not fit together, given each model's demands, a line per environment.
+
+        A part of the fleet says nothing of the whole.
+        """
+        if self.selection != EVERYTHING:
+            return []
+        asked = (
+            demand.unpacked(model, line) for model, lines in demands for line in lines.splitlines()
+        )
+        return [
+            catalogue.of_outcome(outcome, self.environments[outcome.environment])
+            for outcome in capacity.of_fleet(self.environments, asked)
+        ]
+
     def claims_of(self, path: str) -> list[str]:
         """Give the claims of the subject of a path in words, by rendering it once more."""
         return next(
@@ -180,17 +277,27 @@ class Repository:
         )
 
     def _environment(self, environment: Environment) -> Rendered:
-        platform = self._files(plan.platform(environment))
-        delivery = self._files(plan.delivery(environment))
+        own, shared = self._engine.extras("platform"), self._engine.extras("overlay")
+        planned = plan.platform(environment, own)
+        others = plan.delivery(environment, shared, own)
+        platform, delivery = self._files(planned), self._files(others)
         judge = self._judge(environment)
         path = plan.platform_path(environment.name)
         objects, problems = check.folder(_by_path(platform), path, judge)
         problems += check.standalone(delivery, judge)
+        told = list(catalogue.of_environment(environment))
+        told += self._base.of_environment(environment) if self._base else ()
+        if self._engine.has_own and not problems:
+            scene = Scene(environment, None, [*objects, *(file.data for file in delivery)])
+            known = {problem.code for problem in told}
+            files = [*platform, *delivery]
+            problems += self._found_in(scene, files, [*planned, *others], path, known)
+        problems += told
         return Rendered(
             files=[*platform, *delivery],
             problems=problems,
             claims=[
-                *fleet.of_objects(environment.server, objects),
+                *fleet.of_identities(environment.server, objects.identities),
                 *fleet.of_objects(fleet.DELIVERY, (file.data for file in delivery)),
             ],
             objects=len(objects) + len(delivery),
@@ -199,40 +306,102 @@ class Repository:
     def _all_releases(self, found: tuple[Release, ...]) -> Rendered:
         if not found:
             return Rendered([], [], [])
-        base = self._files(plan.base(found[0]))
+        planned = plan.base(found[0])
+        base = self._files(planned)
         digest = sha256("\0".join([file.text for file in base]).encode()).hexdigest()
-        parts = [self._release(release, base, digest) for release in found]
+        parts = [self._release(release, planned, base, digest) for release in found]
         versions = {release.environment.kubernetes: release for release in found}
         own = [
             p for r in versions.values() for p in check.standalone(base, self._judge(r.environment))
         ]
+        heard = self._heard(found, [*own, *(p for part in parts for p in part.problems)])
         return Rendered(
             files=[*base, *(file for part in parts for file in part.files)],
-            problems=[*own, *(problem for part in parts for problem in part.problems)],
+            problems=heard.problems,
+            silenced=heard.silenced,
+            until=heard.until,
             claims=[claim for part in parts for claim in part.claims],
+            demands=tuple(demand.packed(demand.of(release)) for release in found),
             releases=len(found),
             objects=sum(part.objects for part in parts),
         )
 
-    def _release(self, release: Release, base: list[RenderedFile], digest: str) -> Rendered:
+    def _heard(self, releases: tuple[Release, ...], problems: list[Problem]) -> Silenced:
+        """Apply a model's silences; which of them nothing needs, only all environments tell."""
+        model = releases[0].document
+        changes = self._base.of_model(model, releases) if self._base else None
+        unasked = _ONLY_OF_CHANGES if changes is None else ()
+        heard = silences.applied(model, [*problems, *(changes or ())], self._today, unasked)
+        if self.selection.environments:
+            heard.problems[:] = [p for p in heard.problems if p.code != silences.NEEDLESS]
+        return heard
+
+    def removed(self) -> Silenced:
+        """Say what the models do that are gone; each may have announced it by a silence."""
+        gone = self._base.removed() if self._base and not self.selection.models else ()
+        heard = [
+            silences.applied(model.document, model.problems, self._today, catalogue.RULES)
+            for model in gone
+        ]
+        problems = [problem for each in heard for problem in each.problems]
+        return Silenced(problems, sum(each.silenced for each in heard))
+
+    def _release(
+        self, release: Release, below: list[PlannedFile], base: list[RenderedFile], digest: str
+    ) -> Rendered:
         environment = release.environment
-        overlay = self._files(plan.overlay(release, digest))
-        application = self._files([plan.application(release)])
+        planned = plan.overlay(release, digest, self._engine.extras("overlay"))
+        overlay = self._files(planned)
+        whole = plan.application(release)
+        application = self._files([whole])
         judge = self._judge(environment)
         path = plan.overlay_path(environment.name, release.model)
         objects, problems = check.folder(_by_path([*base, *overlay]), path, judge)
         problems += check.standalone(application, judge)
-        problems += rules.findings(RULES, release)
+        told = list(catalogue.of_release(release))
+        if self._engine.has_own and not problems:
+            scene = Scene(environment, release, [*objects, *(file.data for file in application)])
+            files = [*base, *overlay, *application]
+            known = {problem.code for problem in told}
+            problems += self._found_in(scene, files, [*below, *planned, whole], path, known)
+        problems += told
         return Rendered(
             files=[*overlay, *application],
             problems=problems,
             claims=[
-                *fleet.of_objects(environment.server, objects),
+                *fleet.of_identities(environment.server, objects.identities),
                 *fleet.of_objects(fleet.DELIVERY, (file.data for file in application)),
                 *fleet.of_release(release),
             ],
             objects=len(objects) + 1,
         )
+
+    def _found_in(
+        self,
+        scene: Scene,
+        files: list[RenderedFile],
+        planned: list[PlannedFile],
+        path: str,
+        known: Collection[str] = (),
+    ) -> Iterator[Problem]:
+        """Look at composed objects that own templates may have written.
+
+        They are right by their schemas: a rule may rely on that. Codes in `known` were told of the
+        document already, whose line is the better place.
+        """
+        plans = {file.path: file for file in planned}
+        for rule, item, spot in catalogue.of_scene(scene):
+            if rule.code not in known:
+                where = self._written(files, plans, item, spot.pointer) or Where(path)
+                about = f"{item['kind']} {_name(item)} in {path}"
+                yield Problem(rule.code, spot.message, where, spot.hint, rule.severity, about)
+
+    def _written(
+        self, files: list[RenderedFile], plans: dict[str, PlannedFile], item: Json, field: Pointer
+    ) -> Where | None:
+        """Find the line of a template that wrote a field of a composed object."""
+        writer = traces.writer(files, item, field, self._engine.is_own)
+        return self._engine.place(plans[writer.path], field) if writer else None
 
     def _files(self, planned: list[PlannedFile]) -> list[RenderedFile]:
         return self._engine.files(plan.write_once(planned))
@@ -242,6 +411,15 @@ class Repository:
         if version not in self._judges:
             self._judges[version] = Judge(version, self._root / OWN_SCHEMAS)
         return self._judges[version]
+
+
+_MAY_BE_SILENCED = frozenset(code for code, rule in catalogue.RULES.items() if rule.may_be_silenced)
+
+_ONLY_OF_CHANGES = frozenset(code for code, rule in catalogue.RULES.items() if rule.is_of_changes)
+
+
+def _name(item: Json) -> str:
+    return str((item.get("metadata") or {}).get("name", ""))
 
 
 def _by_path(files: Iterable[RenderedFile]) -> dict[str, RenderedFile]:

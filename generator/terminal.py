@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from time import monotonic
@@ -27,6 +28,7 @@ _COLOURS: dict[str, dict[str, Any]] = {
     "update": {"fg": "yellow"},
     "delete": {"fg": "red"},
     "faint": {"dim": True},
+    "heading": {"bold": True},
 }
 _QUIET_SECONDS = 1.0
 """Work that takes longer shows its progress."""
@@ -42,18 +44,28 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def show_problems(problems: Iterable[Problem], root: Path, *, to_stdout: bool = False) -> None:
-    """Print problems with their lines, to stderr unless they are what was asked for."""
+def show_problems(
+    problems: Iterable[Problem],
+    root: Path,
+    *,
+    to_stdout: bool = False,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Print problems with their lines, to stderr unless they are what was asked for.
+
+    `texts` are those of files that are not on disk as they were looked at.
+    """
     from generator import reporting
 
     stream = sys.stdout if to_stdout else sys.stderr
-    text = reporting.problems_text(list(problems), _lines(root), style(stream))
+    lines = _lines(root, texts or {})
+    text = reporting.problems_text(list(problems), lines, style(stream))
     click.echo(text, err=not to_stdout)
 
 
-def _lines(root: Path) -> Callable[[Where], str]:
+def _lines(root: Path, known: Mapping[str, str]) -> Callable[[Where], str]:
     """Read lines of files once per file, and none where a file cannot be read."""
-    texts: dict[str, list[str]] = {}
+    texts = {path: text.split("\n") for path, text in known.items()}
 
     def line(where: Where) -> str:
         if not where.line:
@@ -77,13 +89,25 @@ def style(stream: Any) -> Style:
     return lambda text, kind: click.style(text, **_COLOURS.get(kind, {}))
 
 
-def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: drawn for people, aligned with spaces in a pipe."""
+def width(stream: Any) -> int:
+    """Count the columns of a terminal; 0 where nobody looks, so that nothing is wrapped."""
+    return shutil.get_terminal_size().columns if stream.isatty() else 0
+
+
+def show_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], less: Sequence[str] = ()
+) -> None:
+    """Print a table: drawn for people, aligned with spaces in a pipe.
+
+    With `less`, a terminal that is too narrow leaves out columns that say nothing, then these.
+    """
     from generator import reporting
 
     if not sys.stdout.isatty():
         click.echo(reporting.columns(header, rows))
         return
+    if less:
+        header, rows = reporting.narrowed(header, rows, width(sys.stdout), less)
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 from typing import Any, NoReturn, TypeVar
 
 Item = TypeVar("Item")
@@ -19,6 +20,10 @@ WORTH_A_FORK = 60
 
 FIRST = 16
 """Items done before the fork, so that what they compile and load is there for every process."""
+
+
+_ROUNDS = 12
+"""Rounds after which the first process sits out one."""
 
 
 _AHEAD = 1 << 20
@@ -44,10 +49,13 @@ def spread(
     yield from map(function, items[:FIRST])
     items = items[FIRST:]
     gc.freeze()  # what is here by now is shared; collecting it would copy it into every child
-    children = [_Child(function, items[job::jobs]) for job in range(1, jobs)]
+    turns = _turns(len(items), jobs)
+    children = [
+        _Child(function, [item for item, turn in zip(items, turns, strict=True) if turn == job])
+        for job in range(1, jobs)
+    ]
     try:
-        for index, item in enumerate(items):
-            turn = index % jobs
+        for item, turn in zip(items, turns, strict=True):
             yield children[turn - 1].result() if turn else function(item)
         for child in children:
             child.finish()
@@ -57,8 +65,17 @@ def spread(
             child.end()
 
 
+def _turns(count: int, jobs: int) -> list[int]:
+    """Say which process does which item: neighbours cost alike, so all end together.
+
+    The first one, which takes in the results of all, sits out every so many rounds.
+    """
+    rounds = [*list(range(jobs)) * _ROUNDS, *range(1, jobs)]
+    return [turn for _, turn in zip(range(count), cycle(rounds), strict=False)]
+
+
 class _Child:
-    """A forked process with every so manieth item: neighbours cost alike, so all end together."""
+    """A forked process with some of the items."""
 
     def __init__(self, function: Callable[[Item], Any], items: Sequence[Item]) -> None:
         reading, writing = os.pipe()

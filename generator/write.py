@@ -8,9 +8,11 @@ exist before arrives in one move.
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -109,7 +111,7 @@ class Tree:
         """Leave a subject's files as they are: its folders are its own, so they go as a whole."""
         roots = dict.fromkeys(_own_root(path) for path in paths)
         for folder in {path.rpartition("/")[0] for path in paths}:
-            if any(folder == root or folder.startswith(f"{root}/") for root in roots):
+            if _own_root(folder) in roots:
                 self._folders.pop(folder, None)
         for root in roots:
             self.keep(root)
@@ -191,18 +193,27 @@ class Tree:
             os.close(descriptor)
 
     def _stage(self, folder: str, name: str, content: bytes) -> None:
-        target = f"{self._staging}/{folder}"
         try:
             if folder not in self._staged:
-                os.makedirs(target, exist_ok=True)
-                self._staged.add(folder)
-            descriptor = os.open(f"{target}/{name}", _NEW, 0o666)
+                self._stage_folder(folder)
+            descriptor = os.open(f"{self._staging}/{folder}/{name}", _NEW, 0o666)
             try:
                 _write_all(descriptor, content)
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise self._unwritable(error, f"{folder}/{name}") from None
+
+    def _stage_folder(self, folder: str) -> None:
+        """Make a folder and those above it, which another process may have made meanwhile."""
+        above = folder.rpartition("/")[0]
+        if above and above not in self._staged:
+            self._stage_folder(above)
+        elif not above:
+            os.makedirs(self._staging, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(f"{self._staging}/{folder}")
+        self._staged.add(folder)
 
     def prune(self, owns: Callable[[str], bool]) -> Iterator[Change]:
         """Find gen's files that nobody put or kept, among the paths that `owns` accepts."""
@@ -336,3 +347,46 @@ def export(directory: Path, files: Iterable[tuple[str, str]]) -> int:
             "E701", f"this cannot be written: {error.strerror}", Where(str(error.filename))
         ) from None
     return count
+
+
+def replace_text(root: Path, path: str, before: str, after: str) -> None:
+    """Put a text in the place of a document's, in one step; mode, links and byte order mark stay.
+
+    Raises GenError if the disk refuses, or if somebody has changed the document meanwhile.
+    """
+    target = os.path.realpath(root / path)
+    folder, name = os.path.split(target)
+    new = f"{folder}/.{name}.gen"
+    try:
+        mark = _mark_of(target, path, before)
+        mode = stat.S_IMODE(os.stat(target).st_mode)
+        _write_new(new, mark + after.encode(), mode)
+        os.replace(new, target)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(new)
+        raise one("E701", f"this cannot be written: {error.strerror}", Where(path)) from None
+
+
+def _mark_of(target: str, path: str, text: str) -> bytes:
+    """Return the byte order mark of a file, or nothing. Raises GenError if the text is another."""
+    with open(target, "rb") as file:
+        content = file.read()
+    rest = content.removeprefix(codecs.BOM_UTF8)
+    if rest != text.encode():
+        message = "somebody has changed this file meanwhile"
+        raise one("E701", message, Where(path), "look at it, then run this again")
+    return content[: len(content) - len(rest)]
+
+
+def _write_new(path: str, content: bytes, mode: int) -> None:
+    """Write a file that is on the disk before it takes the place of what a person wrote."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    descriptor = os.open(path, _NEW, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        _write_all(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NoReturn
 
 import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
@@ -418,6 +420,8 @@ def load(text: str) -> Any:
         message = f"U+{ord(found[0]):04X} is a line break to some readers of YAML only"
         hint = f'remove it, or write "\\u{ord(found[0]):04x}"'
         raise YamlError([_at(text, found.start(), message, hint)])
+    with suppress(_NotSimpleError):
+        return _simple(text)
     node = compose(text)
     if node is None:
         return None
@@ -426,6 +430,80 @@ def load(text: str) -> Any:
     if builder.issues:
         raise YamlError(builder.issues)
     return value
+
+
+class _NotSimpleError(Exception):
+    """A text that has more than simple lines."""
+
+
+_PLAIN_END = r"[A-Za-z0-9_./@+=~%,;()'-]"
+_SIMPLE = re.compile(
+    r"( *)(?:- +|([A-Za-z_][A-Za-z0-9_./-]{0,100}):(?: +|$))"
+    rf"(?:(-{{0,2}}[A-Za-z0-9_./~]{_PLAIN_END}*(?:(?: +|:){_PLAIN_END}+)*)"
+    r"|'([^']*)'|\"([^\"\\]*)\")?(?: +#.*| *)"
+)
+"""One key, or one item of a list, with at most a scalar on the same line."""
+_NOT_SIMPLE = re.compile(r"[^\n -~]")
+_SIMPLE_LIMIT = 20_000
+"""Characters of a text that cannot be beyond any limit but that of depth."""
+
+
+def _simple(text: str) -> Any:
+    """Read a text of simple lines, as nearly all specs are, faster than libyaml can.
+
+    Raises _NotSimpleError for whatever else YAML has, mistakes included.
+    """
+    if len(text) > _SIMPLE_LIMIT or _NOT_SIMPLE.search(text):
+        raise _NotSimpleError
+    at, awaiting = 0, None
+    root: dict[str, Any] = {}
+    holder: Any = root
+    around: list[tuple[int, Any]] = []
+    for line in filter(None, text.split("\n")):
+        if line.lstrip(" ").startswith("#"):
+            continue
+        indent, key, value, is_open = _simple_line(line)
+        if awaiting is not None and indent + (key is None) > at:
+            around.append((at, holder))
+            holder[awaiting] = [] if key is None else {}
+            at, holder = indent, holder[awaiting]
+        while indent < at or (key is not None and holder.__class__ is list):
+            at, holder = around.pop()
+        if indent != at or len(around) >= DEPTH_LIMIT - 1:
+            raise _NotSimpleError
+        _simply_put(holder, key, value)
+        awaiting = key if is_open else None
+    return root or _no_root()
+
+
+def _no_root() -> NoReturn:
+    raise _NotSimpleError
+
+
+def _simple_line(line: str) -> tuple[int, str | None, Any, bool]:
+    """Read indentation, key and value, and say whether the value may be on the next lines."""
+    found = _SIMPLE.fullmatch(line)
+    if found is None:
+        raise _NotSimpleError
+    spaces, key, plain, single, double = found.groups()
+    if plain is None:
+        return len(spaces), key, double if single is None else single, found.lastindex == 2
+    value = _plain(plain)
+    if value.__class__ is float and not math.isfinite(value):
+        raise _NotSimpleError
+    return len(spaces), key, value, False
+
+
+def _simply_put(holder: Any, key: str | None, value: Any) -> None:
+    """Put an item into a list, or a key, no second time, into a mapping."""
+    if holder.__class__ is list:
+        if key is not None or value is None:
+            raise _NotSimpleError
+        holder.append(value)
+    elif key is None or key in holder:
+        raise _NotSimpleError
+    else:
+        holder[key] = value
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,7 +520,7 @@ def position(text: str, pointer: Pointer, *, key: bool = False) -> Position:
 
     The text is parsed anew: places are asked for when something is wrong, and only then.
     """
-    node = compose(text)
+    node = _composed_lately(text)
     if node is None:
         return Position(1, 1)
     place = node
@@ -453,6 +531,10 @@ def position(text: str, pointer: Pointer, *, key: bool = False) -> Position:
         place = key_node if key_node is not None else value_node
         node = value_node
     return _position(place if key else _inner(place, node))
+
+
+_composed_lately = lru_cache(2)(compose)
+"""Where one thing is wrong there is often another."""
 
 
 def _inner(place: Node, node: Node) -> Node:

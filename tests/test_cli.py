@@ -657,7 +657,10 @@ def endless(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def rendering(root: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a render in a process group of its own; whatever happens, nothing of it is left."""
+    """Start a render in a process group of its own; whatever happens, nothing of it is left.
+
+    A shell that runs the tests in the background lets them ignore Ctrl-C; a terminal would not.
+    """
     process = subprocess.Popen(
         [*GEN, "render"],
         cwd=root,
@@ -666,6 +669,7 @@ def rendering(root: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         yield process

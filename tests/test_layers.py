@@ -21,16 +21,37 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"terminal"},
-    {"pipeline", "explain", "reporting", "completion"},
+    {"amend"},
+    {"pipeline", "explain", "reporting", "capacity_report", "completion", "rule_texts"}
+    | {"differences", "diff_report", "history_report"},
     {"subjects", "state", "workers"},
-    {"load", "validate", "resolve", "plan", "render", "check", "fleet", "write"},
-    {"contradictions", "rules.serving"},
-    {"autoscaling", "inventory", "rules"},
-    {"settings", "kustomize", "sandbox", "shortcut", "object_schemas", "schema"},
-    {"prepared"},
+    {"steps", "promotion", "commits", "history"},
+    {"load", "validate", "resolve", "plan", "render", "check", "fleet", "write", "git"},
+    {"contradictions", "rules.catalogue", "summary"},
+    {"autoscaling", "inventory"}
+    | {f"rules.{family}" for family in ("serving", "canary", "autoscaling", "gpu", "quota")}
+    | {f"rules.{family}" for family in ("naming", "delivery", "policy", "versions", "changes")}
+    | {"rules.capacity"}
+    | {f"rules.keda_{what}" for what in ("objects", "queries", "targets", "triggers")}
+    | {f"rules.{what}_objects" for what in ("argocd", "autoscaling", "metadata")}
+    | {f"rules.kserve_{what}" for what in ("canary", "graphs", "llm", "metadata", "objects")}
+    | {"rules.changes_environments", "rules.changes_specs"}
+    | {f"rules.serving_{what}" for what in ("artifacts", "containers", "storage", "variables")}
+    | {"rules.canary_routes"}
+    | {f"rules.kueue_{what}" for what in ("objects", "policies", "workloads")}
+    | {"rules.gpu_flavors", "rules.pod_objects", "rules.quota_objects"},
+    {"rules.kueue"},
+    {"rules.kserve"},
+    {"rules.places", "rules.fields", "rules.transitions", "silences", "capacity", "impact"}
+    | {"alike"},
+    {"rules", "traces", "leaves", "assignment", "comparison"},
+    {"settings", "kustomize", "sandbox", "shortcut", "object_schemas", "schema"}
+    | {"quotas", "outcomes"},
+    {"prepared", "demand", "llm_memory"},
     {"records"},
-    {"documents"},
-    {"yamlio", "scalars", "quantities", "runtimes", "naming", "codes"},
+    {"documents", "edits"},
+    {"yamlio", "scalars", "quantities", "runtimes", "naming", "codes", "accelerators", "packing"}
+    | {"promql", "timeline"},
     {"problems"},
     {"__init__"},
 )
@@ -47,7 +68,7 @@ HOMES = {
     "jsonschema_rs": "schema",
     "click": "cli terminal",
     "rich": "terminal",
-    "subprocess": "tools",
+    "subprocess": "git",
     "fcntl": "write workers",
     "pickle": "workers",
 }
@@ -68,12 +89,12 @@ READERS = {
     "__main__",
     "cli",
     "terminal",
+    "git",
     "load",
     "object_schemas",
     "render",
     "schema",
     "state",
-    "tools",
     "write",
 }
 """Who may touch files: inputs, templates and schemas are read, output is compared and written."""

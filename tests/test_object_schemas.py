@@ -136,9 +136,15 @@ def references(node: Any) -> Iterator[str]:
             yield from references(value)
 
 
-@pytest.mark.parametrize("kind", [*object_schemas.own_kinds(), *CORE_KINDS], ids=" ".join)
-def test_a_bundle_says_nothing_large_twice(kind: tuple[str, str]) -> None:
-    texts = [json.dumps(schema, sort_keys=True) for schema in subschemas(bundle(*kind))]
+@pytest.mark.parametrize("kind", object_schemas.own_kinds(), ids=" ".join)
+def test_a_bundle_of_a_clusters_own_says_nothing_large_twice(
+    kind: tuple[str, str], tmp_path: Path
+) -> None:
+    path = f"{kind[0]}/{kind[1].lower()}.json"
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_bytes((object_schemas.OBJECTS / path).read_bytes())
+    schema = ObjectSchemas("1.35", tmp_path).bundle(*kind)
+    texts = [json.dumps(each, sort_keys=True) for each in subschemas(schema)]
     large = [text for text in texts if len(text) >= 200]
     assert len(large) == len(set(large))
 

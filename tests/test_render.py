@@ -77,10 +77,15 @@ def agreed(root: Path, file: PlannedFile) -> RenderedFile:
     first = Engine(root, paranoid=True).file(file)
     used = Engine(root)
     used.file(file)
-    assert Engine(root).file(file) == first
-    assert used.file(file) == first
+    assert shown(Engine(root).file(file)) == shown(first)
+    assert shown(used.file(file)) == shown(first)
     assert_read(first.text, first.data)
     return first
+
+
+def shown(file: RenderedFile) -> tuple[Any, ...]:
+    """Return all of a file but the statement that made it, which is each engine's own."""
+    return file[:5]
 
 
 def rendered(root: Path, source: str | bytes, **context: Any) -> dict[str, Any]:
@@ -145,11 +150,10 @@ def test_templates_are_plain_jinja(
 
 def test_a_file_begins_with_who_wrote_it_and_its_comments(tmp_path: Path) -> None:
     write(tmp_path, NAME, "a: {{ x }}\n")
-    file = dataclasses.replace(planned({"x": 1}), comments=("base sha256:00", "more"))
+    file = planned({"x": 1})._replace(comments=("base sha256:00", "more"))
     header = "# Rendered by gen from models/m.yaml. Change that, not this.\n"
-    assert agreed(tmp_path, file) == RenderedFile(
-        PATH, NAME, "models/m.yaml", header + "# base sha256:00\n# more\na: 1\n", {"a": 1}
-    )
+    text = header + "# base sha256:00\n# more\na: 1\n"
+    assert shown(agreed(tmp_path, file)) == (PATH, NAME, "models/m.yaml", text, {"a": 1})
 
 
 def test_every_branch_of_a_template_is_taken_by_the_context_in_hand(tmp_path: Path) -> None:
@@ -237,7 +241,7 @@ class Haunting:
 
     def file(self, file: PlannedFile) -> PlannedFile:
         context = {name: self.value(item, name) for name, item in file.context.items()}
-        return dataclasses.replace(file, context=context)
+        return file._replace(context=context)
 
 
 def unmarked(node: Any, texts: list[str]) -> Any:
@@ -277,7 +281,7 @@ def assert_harmless(file: PlannedFile, texts: tuple[str, ...], engines: list[Eng
     haunted = Haunting(texts).file(file)
     calm = engines[0].file(marked)
     found = [engine.file(haunted) for engine in engines]
-    assert all(other == found[0] for other in found)
+    assert all(shown(other) == shown(found[0]) for other in found)
     assert found[0].data == unmarked(calm.data, list(texts))
     assert_read(found[0].text, found[0].data)
 
@@ -470,7 +474,7 @@ def test_a_template_that_does_not_exist_or_is_no_text_is_a_problem(tmp_path: Pat
 def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     write(tmp_path, NAME, "a: {{ x }}\n{% if y %}\nb: {{ x.no }}\n{% endif %}\n")
     files = [
-        dataclasses.replace(planned({"x": 1, "y": y}), path=f"rendered/dev/m/{n}.yaml")
+        planned({"x": 1, "y": y})._replace(path=f"rendered/dev/m/{n}.yaml")
         for n, y in enumerate((1, 0, 1))
     ]
     with pytest.raises(GenError) as caught:
@@ -501,7 +505,8 @@ def test_a_template_of_the_repository_replaces_the_built_in_one_of_its_path(
     others = examples["base/deployment.yaml.j2"][:1]
     release = service.context["release"]
     assert agreed(tmp_path, service).data == {"kind": "Service", "name": release.model}
-    assert Engine(tmp_path).files(others) == Engine(tmp_path / "none").files(others)
+    for other in others:
+        assert shown(Engine(tmp_path).file(other)) == shown(Engine(tmp_path / "none").file(other))
 
 
 def test_templates_of_a_repository_build_on_each_other(tmp_path: Path) -> None:

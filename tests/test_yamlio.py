@@ -309,3 +309,53 @@ def test_no_number_of_a_document_is_infinite_or_nan() -> None:
     assert math.isfinite(yamlio.core_scalar("1.797e308"))
     assert not math.isfinite(yamlio.core_scalar("1.798e308"))
     assert issues("1.798e308")
+
+
+SIMPLE = [
+    *(": ", ":", "- ", "-", " ", "  ", "\n", "#", " # ", "'", '"', "[", "]", "{", "}", "&a ", "*a"),
+    *("!", "|", ">", "%", "@", "`", "~", "null", ".inf", ".nan", "1e3", "0x1", "0o7", "---", "..."),
+    *(
+        "<<",
+        "? ",
+        "\t",
+        "\r",
+        "=",
+        ",",
+        "key: v",
+        "\n- a",
+        "\n  - b",
+        "\n  k: v",
+        "12:30",
+        "-1",
+        "--x",
+    ),
+    *("\\n", "''", "é", "\x07", "a  b", "k:", "- - a", "x: y: z", "a:b", "\n\n", "\n    # c\n"),
+]
+LINES = (
+    "name: a\nserving:\n  args:\n  - --x=1\n  env:\n    A: '1'\n    B: \"off\"\nmin: 0.5\n"
+    "list:\n- b c\n"
+)
+
+
+@settings(BOUNDED, max_examples=600)
+@given(
+    st.lists(st.tuples(st.integers(0, 90), st.integers(0, 3), st.sampled_from(SIMPLE)), max_size=4)
+)
+def test_simple_lines_are_read_as_libyaml_reads_them(edits: list[tuple[int, int, str]]) -> None:
+    text = LINES
+    for start, length, new in edits:
+        text = text[:start] + new + text[start + length :]
+    simply, fully = _outcome(text), _outcome(f"%YAML 1.2\n---\n{text}")
+    assert simply == fully or (simply, fully) == (None, None)
+
+
+def _outcome(text: str) -> str | None:
+    """Read a text; what has directives is read by libyaml alone."""
+    try:
+        return repr(yamlio.load(text))
+    except YamlError:
+        return None
+
+
+def test_most_specs_are_simple() -> None:
+    assert yamlio._simple(LINES)["serving"]["env"] == {"A": "1", "B": "off"}

@@ -1,0 +1,457 @@
+"""What a change does to a cluster, in sentences: versions, traffic, replicas, GPUs, cost, Pods.
+
+Sources: kserve/kserve@pkg/controller/v1beta1/inferenceservice (what reaches a Pod template),
+argoproj/argo-cd@gitops-engine/pkg/sync/sync_context.go (what is deleted before what is applied).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from generator.comparison import ABSENT, FieldChange, ObjectChange, Path, Verb
+from generator.problems import Problem
+from generator.records import Flavor, Json, Queue, Release, Strategy
+
+HOURS = 730
+"""Hours of a month, as cloud providers count them."""
+
+
+class Live(NamedTuple):
+    """One version that runs: its role, share of the requests, place in the spec, and replicas."""
+
+    version: str
+    role: str
+    traffic: int
+    order: int
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An amount at the minimum and at the maximum of replicas."""
+
+    minimum: float
+    maximum: float
+
+    def __add__(self, other: Span) -> Span:
+        return Span(self.minimum + other.minimum, self.maximum + other.maximum)
+
+    def __sub__(self, other: Span) -> Span:
+        return Span(self.minimum - other.minimum, self.maximum - other.maximum)
+
+    def __bool__(self) -> bool:
+        return bool(self.minimum or self.maximum)
+
+    def times(self, factor: float) -> Span:
+        """Multiply both ends."""
+        return Span(round(self.minimum * factor, 2), round(self.maximum * factor, 2))
+
+
+NOTHING = Span(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Where accelerators come from: a flavor, the queue that grants it, and how many it has.
+
+    A pool stays the same one when its quota changes.
+    """
+
+    flavor: str
+    queue: str
+    quota: str = dataclasses.field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a release comes to, small enough to keep two of each of a fleet.
+
+    `accelerators` is per Pod, `price` per accelerator and hour.
+    """
+
+    strategy: Strategy
+    live: tuple[Live, ...]
+    pool: Pool
+    accelerators: int
+    price: float
+
+    def role(self, role: str) -> Live | None:
+        """Find the version that is stable, canary or standby."""
+        return next((live for live in self.live if live.role == role), None)
+
+    def version(self, version: str) -> Live | None:
+        """Find a version, whatever its role."""
+        return next((live for live in self.live if live.version == version), None)
+
+    @property
+    def stable(self) -> Live:
+        """The version that the spec calls `version`."""
+        return self.live[0]
+
+    @property
+    def replicas(self) -> Span:
+        """The replicas of all versions together."""
+        return Span(sum(v.minimum for v in self.live), sum(v.maximum for v in self.live))
+
+    @property
+    def gpus(self) -> Span:
+        """The accelerators of all versions together."""
+        return self.replicas.times(self.accelerators)
+
+    @property
+    def cost(self) -> Span:
+        """What the accelerators cost in a month."""
+        return self.gpus.times(self.price * HOURS)
+
+
+def state(release: Release) -> State:
+    """Keep of a release what a change is told by."""
+    placement, environment = release.placement, release.environment
+    flavor = environment.flavors.get(placement.flavor) if placement else None
+    queue = environment.queues.get(release.queue)
+    return State(
+        strategy=release.strategy,
+        live=tuple(_live(release)),
+        pool=Pool(flavor.name if flavor else "", release.queue, _quota(queue, flavor)),
+        accelerators=placement.count if placement else 0,
+        price=flavor.price_per_hour if flavor else 0,
+    )
+
+
+def _live(release: Release) -> Iterator[Live]:
+    for variant in release.variants:
+        scaling = variant.scaling
+        yield Live(
+            variant.artifact.version,
+            variant.role,
+            variant.traffic,
+            variant.order,
+            scaling.minimum,
+            scaling.maximum,
+        )
+
+
+def _quota(queue: Queue | None, flavor: Flavor | None) -> str:
+    """Say how many accelerators of a flavor a queue has; empty if nobody counts them."""
+    if queue is None or flavor is None:
+        return ""
+    granted = (grant for grant in queue.flavors if grant["name"] == flavor.name)
+    amounts = (r for grant in granted for r in grant["resources"] if r["name"] == flavor.resource)
+    return next((str(amount["nominalQuota"]) for amount in amounts), "")
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectChange:
+    """A model in one environment, or an environment itself (`model` is empty), that differs.
+
+    `before` and `after` are None where it is not live, and for an environment. With `cascade`, Argo
+    CD deletes what it made of a model that is gone.
+    """
+
+    environment: str
+    model: str
+    before: State | None
+    after: State | None
+    objects: tuple[ObjectChange, ...]
+    cascade: bool = False
+
+    @property
+    def verb(self) -> Verb:
+        """Say whether the model is new here, another, or gone."""
+        if self.after is None and self.before is not None:
+            return "delete"
+        return "create" if self.before is None and self.after is not None else "update"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentChange:
+    """Everything that differs in one environment: first the environment itself, then models."""
+
+    name: str
+    verb: Verb
+    subjects: tuple[SubjectChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeChange:
+    """What differs between two trees, and what of either could not be compared.
+
+    A change is blind if nothing of the earlier tree can be made out.
+    """
+
+    environments: tuple[EnvironmentChange, ...]
+    problems: tuple[Problem, ...] = ()
+    problems_before: tuple[Problem, ...] = ()
+    is_blind: bool = False
+
+
+# Versions
+
+
+def versions(before: State | None, after: State | None) -> str:
+    """Say which versions come, go and change their roles; empty if none does."""
+    if before is None and after is None:
+        return ""
+    if before is None:
+        return f"new: {_all_live(after)}"
+    if after is None:
+        return f"removed: {_all_live(before)}"
+    told = [*_stable(before, after), *_canary(before, after), *_standby(before, after)]
+    if before.strategy != after.strategy:
+        told.append(f"strategy `{before.strategy}` -> `{after.strategy}`")
+    return ", ".join(told)
+
+
+def _all_live(state: State | None) -> str:
+    return ", ".join(map(_in_its_role, state.live)) if state else ""
+
+
+def _in_its_role(live: Live) -> str:
+    if live.role == "canary":
+        return f"{live.version} at {live.traffic} %"
+    return f"{live.version} on standby" if live.role == "standby" else live.version
+
+
+def _stable(before: State, after: State) -> Iterator[str]:
+    old, new = before.stable, after.stable
+    if old.version == new.version:
+        return
+    former = before.version(new.version)
+    yield f"{old.version} -> {new.version}{_manner(old, new, former)}"
+    left = after.version(old.version)
+    if left is not None and left.role == "standby":
+        yield f"{old.version} on standby"
+
+
+def _manner(old: Live, new: Live, former: Live | None) -> str:
+    if former is not None and former.role == "canary":
+        return f" promoted from {former.traffic} %"
+    if new.order < old.order:
+        return " rolled back"
+    return " promoted from standby" if former is not None else ""
+
+
+def _canary(before: State, after: State) -> Iterator[str]:
+    old, new = before.role("canary"), after.role("canary")
+    if old is not None and after.version(old.version) is None:
+        yield f"canary {old.version} ended"
+    if new is None:
+        return
+    if old is None or old.version != new.version:
+        yield f"{after.stable.version} -> {new.version} at {new.traffic} %"
+    elif old.traffic != new.traffic:
+        yield f"canary {new.version} {old.traffic} % -> {new.traffic} %"
+
+
+def _standby(before: State, after: State) -> Iterator[str]:
+    old, new = before.role("standby"), after.role("standby")
+    if old is not None and after.version(old.version) is None:
+        yield f"standby {old.version} ended"
+    known = {old.version if old else "", before.stable.version}
+    if new is not None and new.version not in known:
+        yield f"{new.version} on standby"
+
+
+# Traffic, replicas, GPUs, cost
+
+
+def traffic(before: State | None, after: State | None) -> str:
+    """Say whose share of the requests changes; empty if nobody's does."""
+    if before is None or after is None:
+        return ""
+    old, new = _shares(before), _shares(after)
+    changed = (v for v in {**old, **new} if old.get(v, 0) != new.get(v, 0))
+    return ", ".join(f"{v} {old.get(v, 0)} % -> {new.get(v, 0)} %" for v in changed)
+
+
+def _shares(state: State) -> dict[str, int]:
+    return {live.version: live.traffic for live in state.live}
+
+
+def replicas(before: State | None, after: State | None) -> str:
+    """Say how many replicas all versions have together; empty if as many as before."""
+    old, new = (state.replicas if state else NOTHING for state in (before, after))
+    if old == new:
+        return ""
+    if before is None or after is None:
+        return _range(old if after is None else new)
+    return f"{_range(old)} -> {_range(new)}"
+
+
+def _range(span: Span) -> str:
+    return f"{span.minimum}..{span.maximum}"
+
+
+def used(state: State | None) -> dict[Pool, Span]:
+    """Say how many accelerators a release takes from which pool."""
+    return {state.pool: state.gpus} if state is not None and state.accelerators else {}
+
+
+def gpus(before: State | None, after: State | None) -> dict[Pool, Span]:
+    """Say how many accelerators more or less are taken from which pool."""
+    old, new = used(before), used(after)
+    changes = {pool: new.get(pool, NOTHING) - old.get(pool, NOTHING) for pool in {**new, **old}}
+    return {pool: change for pool, change in changes.items() if change}
+
+
+def cost(before: State | None, after: State | None) -> Span:
+    """Say how much more or less a month costs."""
+    old, new = (state.cost if state else NOTHING for state in (before, after))
+    return new - old
+
+
+def gpus_told(changes: dict[Pool, Span]) -> str:
+    """Write accelerators as in `+2 of 8 a100-80gb in queue serving`."""
+    return ", ".join(_pool_told(pool, change) for pool, change in changes.items())
+
+
+def _pool_told(pool: Pool, change: Span) -> str:
+    of = f" of {pool.quota}" if pool.quota else ""
+    where = f" in queue {pool.queue}" if pool.queue else ""
+    return f"{signed(change)}{of} {pool.flavor}{where}"
+
+
+def signed(change: Span) -> str:
+    """Write what comes on top: at the minimum of replicas, and at the maximum if that differs."""
+    least, most = map(_signed, (change.minimum, change.maximum))
+    return least if least == most else f"{least} (at most {most})"
+
+
+def _signed(value: float) -> str:
+    told = f"{value:+,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:+,.2f}"
+    return told if value else "0"
+
+
+# Pods
+
+
+class Restart(NamedTuple):
+    """A workload whose Pods are replaced, and the fields that do it."""
+
+    workload: str
+    fields: tuple[Path, ...]
+
+
+class Pods(NamedTuple):
+    """What happens to Pods: workloads that start, that end, and whose Pods are replaced."""
+
+    starts: tuple[str, ...]
+    ends: tuple[str, ...]
+    restarts: tuple[Restart, ...]
+
+
+def pods(before: State | None, after: State | None, objects: Iterable[ObjectChange]) -> Pods:
+    """Say what happens to the Pods of a release, from the objects that differ."""
+    workloads = [change for change in objects if change.identity.kind in _WORKLOADS]
+    restarts = () if _is_new_revision(before, after) else tuple(_restarts(workloads))
+    return Pods(_names(workloads, "create"), _names(workloads, "delete"), restarts)
+
+
+_WORKLOADS = frozenset(("InferenceService", "Deployment", "StatefulSet", "DaemonSet"))
+
+
+def _names(workloads: Sequence[ObjectChange], verb: str) -> tuple[str, ...]:
+    return tuple(change.identity.name for change in workloads if change.verb == verb)
+
+
+def _is_new_revision(before: State | None, after: State | None) -> bool:
+    """Say whether Knative starts a canary beside the version that its service described before."""
+    if before is None or after is None or after.strategy != "knative":
+        return False
+    described = before.role("canary") or before.stable
+    return described.version == after.stable.version and after.role("canary") is not None
+
+
+def _restarts(workloads: Iterable[ObjectChange]) -> Iterator[Restart]:
+    for change in workloads:
+        found = tuple(field.path for field in change.fields if _reaches_pods(change, field))
+        if found:
+            yield Restart(change.identity.name, found)
+
+
+def _reaches_pods(change: ObjectChange, field: FieldChange) -> bool:
+    if change.identity.kind == "InferenceService":
+        return _reaches_predictor(change.after or {}, field)
+    return field.path[:2] == ("spec", "template") or any(
+        key.startswith("kueue.x-k8s.io/") for key in _keys(field, "labels")
+    )
+
+
+_BESIDE_THE_PODS = frozenset(
+    (
+        "minReplicas",
+        "maxReplicas",
+        "scaleMetric",
+        "scaleMetricType",
+        "scaleTarget",
+        "autoScaling",
+        "canaryTrafficPercent",
+        "containerConcurrency",
+        "deploymentStrategy",
+        "timeout",
+    )
+)
+"""Fields of a component that Standard mode puts into a Deployment, a scaler or a route
+(kserve/kserve@pkg/controller/v1beta1/inferenceservice/reconcilers)."""
+
+_BESIDE_THE_REVISION = frozenset(("canaryTrafficPercent",))
+"""Knative has the bounds of a scaler in the annotations of a revision, so that one more replica is
+another revision (kserve/kserve@pkg/controller/v1beta1/inferenceservice/reconcilers/knative)."""
+
+_NOT_COPIED = frozenset(
+    (
+        "autoscaling.knative.dev/min-scale",
+        "autoscaling.knative.dev/max-scale",
+        "internal.serving.kserve.io/storage-initializer-sourceuri",
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "modelFormat",
+        "networking.knative.dev/visibility",
+    )
+)
+"""Labels and annotations that KServe keeps from the Pods, unless its ConfigMap says otherwise
+(kserve/kserve@pkg/constants/constants.go)."""
+
+
+def _reaches_predictor(service: Json, field: FieldChange) -> bool:
+    if field.path[0] == "metadata":
+        keys = (*_keys(field, "labels"), *_keys(field, "annotations"))
+        return any(key not in _NOT_COPIED for key in keys)
+    annotations = (service.get("metadata") or {}).get("annotations") or {}
+    is_knative = annotations.get("serving.kserve.io/deploymentMode") == "Knative"
+    beside = _BESIDE_THE_REVISION if is_knative else _BESIDE_THE_PODS
+    return field.path[0] == "spec" and not (len(field.path) > 2 and field.path[2] in beside)
+
+
+def _keys(field: FieldChange, block: str) -> tuple[str, ...]:
+    """Name the labels or annotations that a change is about: one, or all if the map is new."""
+    if field.path[:2] != ("metadata", block):
+        return ()
+    if len(field.path) > 2:
+        return (str(field.path[2]),)
+    maps = (side for side in (field.before, field.after) if side is not ABSENT)
+    return tuple(key for each in maps for key in each or ())
+
+
+# What deserves a second look
+
+
+def warnings(before: State | None, after: State | None) -> Iterator[str]:
+    """Say what takes requests down with it, although each object is right."""
+    if before is None or after is None or {before.strategy, after.strategy} != {"route"}:
+        return
+    gone = [v for v in before.live if v.traffic and after.version(v.version) is None]
+    for live in gone:
+        if before.version(after.stable.version) is None:
+            yield (
+                f"{live.version} ends before {after.stable.version} has started, and nobody "
+                f"serves until it has loaded: make {after.stable.version} a canary first"
+            )
+        else:
+            yield (
+                f"{live.version} ends while it takes {live.traffic} % of the requests: keep it "
+                "as `standby`, and remove it in a later commit"
+            )
