@@ -7,6 +7,7 @@ nobody can check is not rendered.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from generator import kustomize
@@ -16,6 +17,11 @@ from generator.object_schemas import ObjectSchemas
 from generator.problems import GenError, Problem, Where, one
 from generator.records import Json, RenderedFile
 from generator.schema import Validator, Violation, dotted
+from generator.traces import Traces
+from generator.yamlio import Pointer
+
+Locate = Callable[[Pointer], Where]
+"""Finds the line of a template that wrote a field of one object."""
 
 
 class Judge:
@@ -54,26 +60,27 @@ class Judge:
         message = f"this is no schema: {reason.rpartition(f'{path}: ')[2].splitlines()[0]}"
         return message, Where(path), "mend it, or remove it to use what gen knows of the kind"
 
-    def problems(self, item: Json, template: str, path: str) -> list[Problem]:
+    def problems(self, item: Json, locate: Locate, path: str) -> list[Problem]:
         """List what is wrong with one object; `path` is the file or folder it comes from."""
-        validator, where = self._validator(item), Where(template)
+        validator = self._validator(item)
         if validator is None:
             kind = str(item.get("apiVersion")), str(item.get("kind"))
             message = f"nobody knows the kind {kind[1]} of {kind[0]}"
             hint = f"a schema in schemas/{_schema_path(*kind)} would make it known"
-            return [Problem("E602", message, where, hint, about=f"in {path}")]
-        return [_problem(item, found, where, path) for found in validator.violations(item)]
+            return [Problem("E602", message, locate(("kind",)), hint, about=f"in {path}")]
+        return [_problem(item, found, locate, path) for found in validator.violations(item)]
 
 
 def _schema_path(api_version: str, kind: str) -> str:
     return f"{api_version}/{kind.lower()}.json"
 
 
-def _problem(item: Json, violation: Violation, where: Where, path: str) -> Problem:
+def _problem(item: Json, violation: Violation, locate: Locate, path: str) -> Problem:
     name = (item.get("metadata") or {}).get("name", "")
     place = dotted(violation.pointer)
     message = f"{place}: {violation.message}" if place else violation.message
     about = f"{item.get('kind')} {name} in {path}"
+    where = locate(violation.pointer)
     return Problem("E603", message, where, violation.hint, about=about)
 
 
@@ -92,10 +99,10 @@ class Objects:
         return iter(self._compose())
 
 
-def folder(files: Files, path: str, judge: Judge) -> tuple[Objects, list[Problem]]:
+def folder(files: Files, path: str, judge: Judge, traces: Traces) -> tuple[Objects, list[Problem]]:
     """Compose a folder and check what comes out; no objects if it cannot be composed."""
     kustomizations = [file for file in files.values() if file.path.endswith("/kustomization.yaml")]
-    problems = standalone(kustomizations, judge)
+    problems = standalone(kustomizations, judge, traces)
     identities = judge.identities(files, path)
     if identities is not None:
         return Objects(identities, lambda: kustomize.composed(files, path)), problems
@@ -105,26 +112,24 @@ def folder(files: Files, path: str, judge: Judge) -> tuple[Objects, list[Problem
         return Objects([], list), [*problems, *error.problems]
     for item in composed:
         if not judge.accepts(item):
-            problems += judge.problems(item, _origin(files, path, item), path)
+            locate = partial(_locate, traces, list(files.values()), item, path)
+            problems += judge.problems(item, locate, path)
     return Objects([kustomize.identity(item) for item in composed], lambda: composed), problems
 
 
-def _origin(files: Files, path: str, item: Json) -> str:
-    """Name the template that most likely made an object: the one of its kind in the folder."""
-    kind = item.get("kind")
-    of_kind = (file for file in files.values() if file.data.get("kind") == kind)
-    return _template(next(of_kind, files[f"{path}/kustomization.yaml"]))
+def _locate(
+    traces: Traces, files: list[RenderedFile], item: Json, path: str, pointer: Pointer
+) -> Where:
+    return traces.where(files, item, pointer, path)
 
 
-def standalone(files: Iterable[RenderedFile], judge: Judge) -> list[Problem]:
+def standalone(files: Iterable[RenderedFile], judge: Judge, traces: Traces) -> list[Problem]:
     """Check files that hold whole objects: bases, kustomizations, what Argo CD reads as it is."""
     return [
         problem
         for file in files
         if not judge.accepts_file(file) and not judge.accepts(file.data)
-        for problem in judge.problems(file.data, _template(file), file.path)
+        for problem in judge.problems(
+            file.data, partial(_locate, traces, [file], file.data, file.path), file.path
+        )
     ]
-
-
-def _template(file: RenderedFile) -> str:
-    return f"templates/{file.template}"

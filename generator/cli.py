@@ -727,20 +727,25 @@ def add(
 def _history(root: Path, way_out: str) -> History:
     """Let Git be asked what was live, if anybody has to know; the way out is for who has no Git."""
 
-    def history(model: str, environment: str) -> Iterator[tuple[float, Any]]:
-        from generator.commits import Commits
-        from generator.git import GitError
+    def past(model: str, environment: str) -> Iterator[tuple[float, Any]]:
+        from datetime import datetime
 
+        from generator import history, timeline
+        from generator.git import Git, GitError
+
+        repository = Git(root, os.environ)
         try:
-            for seconds, data in Commits(root, os.environ).past(f"models/{model}.yaml"):
-                blocks = data.get("environments") if isinstance(data, dict) else None
-                yield seconds, blocks.get(environment) if isinstance(blocks, dict) else None
+            for revision in history.revisions(repository, model):
+                if not isinstance(revision.content, timeline.Broken):
+                    block = timeline.blocks(revision.content).get(environment)
+                    yield datetime.fromisoformat(revision.date).timestamp(), block
+            if repository.is_shallow():
+                raise GitError("the clone is shallow: what was before is not known here")
         except GitError as error:
-            raise GitError(
-                error.message, ", or ".join(filter(None, (error.hint, way_out)))
-            ) from None
+            hint = ", or ".join(filter(None, (error.hint, way_out)))
+            raise GitError(error.message, hint) from None
 
-    return history
+    return past
 
 
 def _amend(

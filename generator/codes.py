@@ -115,6 +115,10 @@ CODES: Mapping[str, str] = MappingProxyType(
             "A path leaves the folders that gen owns, directly or through a link: make the folder "
             "a real one below rendered/ or argocd/."
         ),
+        "E704": (
+            "A file that gen did not write stands in a folder that Argo CD applies whole: move it "
+            "to a folder and an Application of its own, or delete it."
+        ),
         "E801": (
             "A command asks for a promotion or a rollback that what is live does not allow: the "
             "hint names the command that comes first."

@@ -7,10 +7,8 @@ written.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from generator import yamlio
 from generator.git import Git, GitError
 
 _UNFINISHED = {
@@ -21,33 +19,10 @@ _UNFINISHED = {
     "rebase-apply": "rebase",
 }
 """What Git keeps while something is in progress, and what it is."""
-_AT_ONCE = 20
-"""Commits whose documents are read in one go: what is looked for is mostly a recent one."""
 
 
 class Commits(Git):
-    """The commits of the repository that a folder is in: those of a document, and one more."""
-
-    def past(self, path: str) -> Iterator[tuple[float, Any]]:
-        """Read a document of each commit that changed it, the newest first, with the time of it.
-
-        What was not there, or was no YAML, is None. Raises GitError.
-        """
-        commits = list(self._commits(path))
-        for start in range(0, len(commits), _AT_ONCE):
-            some = commits[start : start + _AT_ONCE]
-            contents = self.contents([f"{commit}:{name}" for _, commit, name in some])
-            for (seconds, _, _), content in zip(some, contents, strict=True):
-                yield seconds, _data(content)
-
-    def _commits(self, path: str) -> Iterator[tuple[float, str, str]]:
-        """List time, id and the document's name then, of what the branch itself went through."""
-        log = ("log", "--first-parent", "-m", "--follow", "--diff-filter=d", "--name-only", "-z")
-        listed = self._asked(*log, "--format=%x01%ct %H", "--", path)
-        for entry in listed.split("\x01")[1:]:
-            about, _, names = entry.partition("\0")
-            seconds, commit = about.split()
-            yield float(seconds), commit, names.strip("\0\n").rpartition("\0")[2]
+    """The Git repository that a folder is in, for one more commit."""
 
     def refuse_now(self, path: str) -> None:
         """Raise GitError if a commit of a document could not be made, or would hold more."""
@@ -83,10 +58,3 @@ class Commits(Git):
             said = os.fsdecode(ran.stdout + ran.stderr).split("\n")
             raise GitError(f"the commit was refused: {' / '.join(filter(None, said))}")
         return self._asked("rev-parse", "--short", "HEAD").strip()
-
-
-def _data(content: bytes) -> Any:
-    try:
-        return yamlio.load(content.decode("utf-8-sig"))
-    except (yamlio.YamlError, UnicodeDecodeError):
-        return None

@@ -403,6 +403,7 @@ def as_json(change: TreeChange, against: Against) -> str:
     """Write everything that differs, with complete values, in an order that never changes."""
     document = {
         "base": {"name": against.name, "commit": against.commit or None},
+        "comparable": not change.is_blind,
         "environments": [
             {
                 "environment": environment.name,

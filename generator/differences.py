@@ -117,7 +117,8 @@ def _side(root: Path, *, is_later: bool = False) -> _Side:
     except GenError as error:
         if is_later:
             raise
-        return _Side(None, {}, error.problems)
+        told = (p for p in error.problems if p.where.file.startswith(_ENVIRONMENTS))
+        return _Side(None, {}, tuple(told))
     models = {subject.name: subject for subject in repository.subjects if subject.kind == "model"}
     return _Side(repository, models)
 

@@ -11,6 +11,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha1, sha256
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -176,12 +177,17 @@ class Git:
                 yield _Entry(below, mode == "120000", blob)
 
     def changed(self, commit: str, folders: Iterable[str]) -> frozenset[str]:
-        """Name the files below some folders that are not as in a commit, committed or not."""
-        below = [f"{folder}/" for folder in folders]
-        how = ("--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z")
-        tracked = self._asked("diff", *how, commit, "--", *below)
-        untracked = self._asked("ls-files", "--others", "-z", "--", *below)
-        return frozenset(filter(None, f"{tracked}{untracked}".split("\0")))
+        """Name the files below some folders that are not as in a commit, byte for byte."""
+        below = list(folders)
+        then = {entry.path: entry.blob for entry in self._entries(commit, below)}
+        names = {
+            path.relative_to(self.folder).as_posix(): path
+            for folder in below
+            for path in (self.folder / folder).rglob("*")
+            if not path.is_dir()
+        }
+        same = (name for name in names.keys() & then.keys() if _is(names[name], then[name]))
+        return frozenset((names.keys() | then.keys()) - set(same))
 
     def log(self, tip: str, path: str) -> Iterator[Commit]:
         """List the commits that changed a path, newest first, along the first parents.
@@ -193,6 +199,9 @@ class Git:
             "--first-parent",
             "--diff-merges=first-parent",
             "--no-renames",
+            "--no-show-signature",
+            "--no-color",
+            "--encoding=UTF-8",
             "--relative",
             "--raw",
             "--no-abbrev",
@@ -277,6 +286,19 @@ def _files(raw: str) -> Iterator[FileChange]:
         if path:
             _, _, before, after, status = about.split()
             yield FileChange(status[:1], before, after, path)
+
+
+def _is(path: Path, blob: str) -> bool:
+    """Say whether a file is the content of an id, as Git counts it."""
+    try:
+        content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+    except OSError:
+        return False
+    kind = sha1 if len(blob) == _SHA1_DIGITS else sha256
+    return kind(b"blob %d\0" % len(content) + content).hexdigest() == blob
+
+
+_SHA1_DIGITS = 40
 
 
 def _line(ran: subprocess.CompletedProcess[bytes]) -> str:

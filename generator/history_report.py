@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from generator.scalars import visible
 from generator.timeline import Broken, Live, Period, Share
 
 COLUMNS = ("since", "until", "environment", "live", "commit", "request", "by")
@@ -25,10 +26,10 @@ def _row(period: Period) -> tuple[str, ...]:
         _minute(period.since),
         _minute(period.until) or "now",
         period.environment,
-        told(period.live),
+        visible(told(period.live)),
         period.commit[:8],
         period.request or "-",
-        by,
+        visible(by),
     )
 
 

@@ -7,7 +7,7 @@ argoproj/argo-cd@gitops-engine/pkg/sync/sync_context.go (what is deleted before 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -346,9 +346,12 @@ class Pods(NamedTuple):
 
 def pods(before: State | None, after: State | None, objects: Iterable[ObjectChange]) -> Pods:
     """Say what happens to the Pods of a release, from the objects that differ."""
-    workloads = [change for change in objects if change.identity.kind in _WORKLOADS]
-    restarts = () if _is_new_revision(before, after) else tuple(_restarts(workloads))
-    return Pods(_names(workloads, "create"), _names(workloads, "delete"), restarts)
+    changes = list(objects)
+    workloads = [change for change in changes if change.identity.kind in _WORKLOADS]
+    restarts = [*_restarts(changes, _moves)]
+    if not _is_new_revision(before, after):
+        restarts += _restarts(workloads, _reaches_pods)
+    return Pods(_names(workloads, "create"), _names(workloads, "delete"), tuple(restarts))
 
 
 _WORKLOADS = frozenset(("InferenceService", "Deployment", "StatefulSet", "DaemonSet"))
@@ -366,11 +369,19 @@ def _is_new_revision(before: State | None, after: State | None) -> bool:
     return described.version == after.stable.version and after.role("canary") is not None
 
 
-def _restarts(workloads: Iterable[ObjectChange]) -> Iterator[Restart]:
-    for change in workloads:
-        found = tuple(field.path for field in change.fields if _reaches_pods(change, field))
+def _restarts(
+    changes: Iterable[ObjectChange], is_cause: Callable[[ObjectChange, FieldChange], bool]
+) -> Iterator[Restart]:
+    for change in changes:
+        found = tuple(field.path for field in change.fields if is_cause(change, field))
         if found:
             yield Restart(change.identity.name, found)
+
+
+def _moves(change: ObjectChange, field: FieldChange) -> bool:
+    """Say whether everything of a model starts anew in another cluster or namespace."""
+    is_destination = field.path[:2] == ("spec", "destination")
+    return is_destination and change.identity.kind == "Application"
 
 
 def _reaches_pods(change: ObjectChange, field: FieldChange) -> bool:

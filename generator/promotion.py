@@ -209,13 +209,17 @@ def _shared(now: Situation, version: str, traffic: int, standby: bool | None = N
 
 
 def _next(now: Situation, version: str, standby: bool | None) -> Live:
-    """Take the next step of `rollout.steps`; behind the last, the canary becomes the version."""
+    """Take the next step of `rollout.steps`; behind the last, the canary becomes the version.
+
+    A route leads to a version whether it has loaded or not, so there the first step is none.
+    """
     steps = now.merged.get("rollout", "steps")
     if not steps:
         hint = "add `rollout: {steps: [5, 25, 50]}` to the model, or name a share: `--traffic`"
         now.refuse("there are no `rollout.steps` to go by", hint=hint)
-    if not now.live.canary and version == now.live.version:
-        return now.live
+    if not now.live.canary:
+        start = 0 if now.strategy == "route" else steps[0]
+        return now.live if version == now.live.version else _shared(now, version, start)
     higher = (step for step in steps if step > now.live.traffic)
     return _shared(now, version, next(higher, 100), standby)
 

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 import jinja2
@@ -91,6 +91,11 @@ class _Compiled:
             self._read = None
 
 
+_CODES: dict[tuple[str, str, str], tuple[CodeType, Reader | None]] = {}
+_STATEMENTS = Statements()
+"""What templates come to does not depend on the engine: a comparison of two trees has two."""
+
+
 class Engine:
     """Renders files from the templates of one repository.
 
@@ -102,7 +107,7 @@ class Engine:
         self._root = root
         self._paranoid = paranoid
         self._recorder = _Recorder()
-        self._statements = Statements()
+        self._statements = _STATEMENTS
         self._templates: dict[str, _Compiled] = {}
         self._environment = sandbox.environment(self._recorder.finalize, [root / OWN, BUILT_IN])
         self._given: Mapping[str, Any] | None = None
@@ -197,10 +202,7 @@ class Engine:
 
     def _compiled(self, name: str) -> _Compiled:
         try:
-            source, filename, _ = self._source(name)
-            tree = self._environment.parse(source, name, filename)
-            read = shortcut.reader(tree)
-            code = self._environment.compile(tree, name, filename)
+            code, read = self._code(name)
         except jinja2.TemplateSyntaxError as error:
             where = self._where(error.name or name, error.lineno)
             raise one("E501", f"this is not Jinja: {error.message}", where) from None
@@ -218,6 +220,16 @@ class Engine:
         template = jinja2.Template.from_code(self._environment, code, globals_)
         compiled = self._templates[name] = _Compiled(template, read)
         return compiled
+
+    def _code(self, name: str) -> tuple[CodeType, Reader | None]:
+        """Compile a template, or take what was compiled of the same text before."""
+        source, filename, _ = self._source(name)
+        key = name, filename or "", source
+        if key not in _CODES:
+            tree = self._environment.parse(source, name, filename)
+            read = shortcut.reader(tree)
+            _CODES[key] = self._environment.compile(tree, name, filename), read
+        return _CODES[key]
 
     def _where(self, template: str, line: int) -> Where:
         own = self._root / OWN / template

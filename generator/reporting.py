@@ -13,6 +13,7 @@ from typing import Any
 from generator import __version__
 from generator.problems import Problem, Severity, Where
 from generator.records import LISTED, Change, Changes, Origin, Release
+from generator.scalars import visible
 
 Style = Callable[[str, str], str]
 """Colours a text by what it is: a severity, a verb of Change, `hint` or `faint`."""
@@ -40,13 +41,6 @@ def _problem_text(problem: Problem, line: str, style: Style) -> str:
     if problem.hint:
         parts.append(f"    {style('hint:', 'hint')} {visible(problem.hint)}")
     return "\n".join(parts)
-
-
-def visible(text: str) -> str:
-    """Write what a terminal would not show, or would obey, as the escape of a string."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 _BEFORE, _SHOWN = 70, 110
@@ -245,7 +239,7 @@ STATUS_COLUMNS = (
     "owner",
     "changed",
 )
-STATUS_LESS = ("changed", "owner", "standby", "gpus")
+STATUS_LESS = ("owner", "gpus", "changed", "standby")
 """Columns that a narrow terminal can do without, in this order."""
 
 

@@ -212,3 +212,10 @@ def flow(value: Any) -> str:
     if cls is list or cls is tuple:
         return "[" + ", ".join([flow(item) for item in value]) + "]"
     return scalar(value)
+
+
+def visible(value: str) -> str:
+    """Write what a terminal would not show, or would obey, as the escape of a string."""
+    if value.isprintable():
+        return value
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)

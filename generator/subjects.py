@@ -19,12 +19,12 @@ from generator import (
     render,
     resolve,
     silences,
-    traces,
     validate,
+    write,
 )
 from generator.check import Judge
 from generator.documents import Document
-from generator.problems import GenError, Problem, Where
+from generator.problems import GenError, Problem
 from generator.records import (
     ARGOCD,
     Environment,
@@ -38,7 +38,7 @@ from generator.render import Engine
 from generator.rules import Scene, catalogue
 from generator.silences import Silenced
 from generator.steps import Base
-from generator.yamlio import Pointer
+from generator.traces import Traces
 
 OWN_SCHEMAS = "schemas"
 """Where a repository keeps schemas of its own cluster's kinds."""
@@ -152,13 +152,16 @@ class Repository:
         self._root = root
         self._instead = instead or {}
         self._today = today
-        self.selection = selection
+        self.selection, is_whole = selection, selection == EVERYTHING
         workspace = load.workspace(root, models=selection.models)
         self.problems = [*workspace.problems, *render.strangers(root)]
         self.environments = self._resolved(workspace)
         self._base = Base(base, root, self.environments) if base else None
         self.subjects = list(self._subjects(workspace))
+        names = [path.stem for path in workspace.models]
+        self.problems += write.strangers(root, self.environments, names) if is_whole else []
         self._engine = Engine(root, paranoid=paranoid)
+        self._traces = Traces(self._engine.place, self._engine.is_own)
         self._judges: dict[str, Judge] = {}
 
     def _resolved(self, workspace: Workspace) -> dict[str, Environment]:
@@ -224,6 +227,7 @@ class Repository:
 
     def rendered(self, subject: Subject) -> Rendered:
         """Render one subject; what is wrong with it is in its problems."""
+        self._traces.start()
         try:
             if subject.kind == "environment":
                 return self._environment(self.environments[subject.name])
@@ -236,6 +240,7 @@ class Repository:
 
         Raises GenError with what cannot be resolved, rendered or composed.
         """
+        self._traces.start()
         found = resolve.releases(model, self.environments, wanted)
         base = self._files(plan.base(found[0])) if found else []
         for release in found:
@@ -278,20 +283,19 @@ class Repository:
 
     def _environment(self, environment: Environment) -> Rendered:
         own, shared = self._engine.extras("platform"), self._engine.extras("overlay")
-        planned = plan.platform(environment, own)
-        others = plan.delivery(environment, shared, own)
-        platform, delivery = self._files(planned), self._files(others)
+        platform = self._files(plan.platform(environment, own))
+        delivery = self._files(plan.delivery(environment, shared, own))
         judge = self._judge(environment)
         path = plan.platform_path(environment.name)
-        objects, problems = check.folder(_by_path(platform), path, judge)
-        problems += check.standalone(delivery, judge)
+        objects, problems = check.folder(_by_path(platform), path, judge, self._traces)
+        problems += check.standalone(delivery, judge, self._traces)
         told = list(catalogue.of_environment(environment))
         told += self._base.of_environment(environment) if self._base else ()
         if self._engine.has_own and not problems:
             scene = Scene(environment, None, [*objects, *(file.data for file in delivery)])
             known = {problem.code for problem in told}
             files = [*platform, *delivery]
-            problems += self._found_in(scene, files, [*planned, *others], path, known)
+            problems += self._found_in(scene, files, path, known)
         problems += told
         return Rendered(
             files=[*platform, *delivery],
@@ -306,13 +310,14 @@ class Repository:
     def _all_releases(self, found: tuple[Release, ...]) -> Rendered:
         if not found:
             return Rendered([], [], [])
-        planned = plan.base(found[0])
-        base = self._files(planned)
+        base = self._files(plan.base(found[0]))
         digest = sha256("\0".join([file.text for file in base]).encode()).hexdigest()
-        parts = [self._release(release, planned, base, digest) for release in found]
+        parts = [self._release(release, base, digest) for release in found]
         versions = {release.environment.kubernetes: release for release in found}
         own = [
-            p for r in versions.values() for p in check.standalone(base, self._judge(r.environment))
+            problem
+            for release in versions.values()
+            for problem in check.standalone(base, self._judge(release.environment), self._traces)
         ]
         heard = self._heard(found, [*own, *(p for part in parts for p in part.problems)])
         return Rendered(
@@ -346,24 +351,20 @@ class Repository:
         problems = [problem for each in heard for problem in each.problems]
         return Silenced(problems, sum(each.silenced for each in heard))
 
-    def _release(
-        self, release: Release, below: list[PlannedFile], base: list[RenderedFile], digest: str
-    ) -> Rendered:
+    def _release(self, release: Release, base: list[RenderedFile], digest: str) -> Rendered:
         environment = release.environment
-        planned = plan.overlay(release, digest, self._engine.extras("overlay"))
-        overlay = self._files(planned)
-        whole = plan.application(release)
-        application = self._files([whole])
+        overlay = self._files(plan.overlay(release, digest, self._engine.extras("overlay")))
+        application = self._files([plan.application(release)])
         judge = self._judge(environment)
         path = plan.overlay_path(environment.name, release.model)
-        objects, problems = check.folder(_by_path([*base, *overlay]), path, judge)
-        problems += check.standalone(application, judge)
+        objects, problems = check.folder(_by_path([*base, *overlay]), path, judge, self._traces)
+        problems += check.standalone(application, judge, self._traces)
         told = list(catalogue.of_release(release))
         if self._engine.has_own and not problems:
             scene = Scene(environment, release, [*objects, *(file.data for file in application)])
             files = [*base, *overlay, *application]
             known = {problem.code for problem in told}
-            problems += self._found_in(scene, files, [*below, *planned, whole], path, known)
+            problems += self._found_in(scene, files, path, known)
         problems += told
         return Rendered(
             files=[*overlay, *application],
@@ -380,7 +381,6 @@ class Repository:
         self,
         scene: Scene,
         files: list[RenderedFile],
-        planned: list[PlannedFile],
         path: str,
         known: Collection[str] = (),
     ) -> Iterator[Problem]:
@@ -389,21 +389,14 @@ class Repository:
         They are right by their schemas: a rule may rely on that. Codes in `known` were told of the
         document already, whose line is the better place.
         """
-        plans = {file.path: file for file in planned}
         for rule, item, spot in catalogue.of_scene(scene):
             if rule.code not in known:
-                where = self._written(files, plans, item, spot.pointer) or Where(path)
+                where = self._traces.where(files, item, spot.pointer, path)
                 about = f"{item['kind']} {_name(item)} in {path}"
                 yield Problem(rule.code, spot.message, where, spot.hint, rule.severity, about)
 
-    def _written(
-        self, files: list[RenderedFile], plans: dict[str, PlannedFile], item: Json, field: Pointer
-    ) -> Where | None:
-        """Find the line of a template that wrote a field of a composed object."""
-        writer = traces.writer(files, item, field, self._engine.is_own)
-        return self._engine.place(plans[writer.path], field) if writer else None
-
     def _files(self, planned: list[PlannedFile]) -> list[RenderedFile]:
+        self._traces.add(planned)
         return self._engine.files(plan.write_once(planned))
 
     def _judge(self, environment: Environment) -> Judge:

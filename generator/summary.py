@@ -264,10 +264,10 @@ def line(field: FieldChange) -> Line:
         path = path[:-1]
     told = dotted(path) + (" (order)" if isinstance(field.before, Order) else "")
     if isinstance(last, Item) and last.by == FLAG and field.verb == "update":
-        before, after = (_visible(_answer(side)) for side in (field.before, field.after))
+        before, after = (scalars.visible(_answer(side)) for side in (field.before, field.after))
     else:
         before, after = _value(field.before), _value(field.after)
-    return Line(field.verb, _visible(told), before, after)
+    return Line(field.verb, scalars.visible(told), before, after)
 
 
 def _answer(argument: str) -> str:
@@ -278,14 +278,7 @@ def _answer(argument: str) -> str:
 def _value(value: Any) -> str:
     if value is ABSENT:
         return ""
-    return _visible(", ".join(value) if isinstance(value, Order) else scalars.flow(value))
-
-
-def _visible(text: str) -> str:
-    """Escape what would not be seen, or would turn the text around it."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return scalars.visible(", ".join(value) if isinstance(value, Order) else scalars.flow(value))
 
 
 @lru_cache(64)

@@ -1,28 +1,61 @@
-"""Which file wrote a field of a composed object: the patch, or the base below it."""
+"""Who wrote a field of a composed object: the patch, or the base below it, and on which line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from generator.records import Json, RenderedFile
+from generator.problems import Where
+from generator.records import Json, PlannedFile, RenderedFile
 from generator.yamlio import Pointer
 
 
-def writer(
-    files: Iterable[RenderedFile], item: Json, pointer: Pointer, is_own: Callable[[str], bool]
-) -> RenderedFile | None:
-    """Find the file that most likely wrote a field: the last one of its kind that goes as deep.
+class Traces:
+    """The planned files of one subject, by which a field leads back to its template.
 
-    Where two do, it is the one whose template is the repository's own (`is_own`). Names are not
-    compared, because a suffix may have changed them. None if no file has the kind.
+    `place` finds the line of a template that writes a field of a planned file, and `is_own` says
+    whether a template is the repository's.
     """
-    of_kind = [file for file in files if file.data.get("kind") == item["kind"]]
-    ranked = [
-        (_depth(file.data, pointer), is_own(file.template), place)
-        for place, file in enumerate(of_kind)
-    ]
-    return of_kind[max(ranked)[2]] if ranked else None
+
+    def __init__(
+        self, place: Callable[[PlannedFile, Pointer], Where], is_own: Callable[[str], bool]
+    ) -> None:
+        self._place = place
+        self._is_own = is_own
+        self._planned: list[PlannedFile] = []
+
+    def start(self) -> None:
+        """Forget the last subject."""
+        self._planned = []
+
+    def add(self, planned: Iterable[PlannedFile]) -> None:
+        """Remember what is about to be rendered."""
+        self._planned += planned
+
+    def where(
+        self, files: Iterable[RenderedFile], item: Json, pointer: Pointer, folder: str
+    ) -> Where:
+        """Find the line that wrote a field of an object of a folder; the folder if nobody did."""
+        writer = self._writer(files, item, pointer)
+        if writer is None:
+            return Where(folder)
+        planned = next(file for file in self._planned if file.path == writer.path)
+        return self._place(planned, pointer)
+
+    def _writer(
+        self, files: Iterable[RenderedFile], item: Json, pointer: Pointer
+    ) -> RenderedFile | None:
+        """Find the last file of the object's kind that goes as deep as any.
+
+        Where two do, it is the one whose template is the repository's own. Names are not compared,
+        because a suffix may have changed them.
+        """
+        of_kind = [file for file in files if file.data.get("kind") == item.get("kind")]
+        ranked = [
+            (_depth(file.data, pointer), self._is_own(file.template), place)
+            for place, file in enumerate(of_kind)
+        ]
+        return of_kind[max(ranked)[2]] if ranked else None
 
 
 def _depth(node: Any, pointer: Pointer) -> int:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from generator.problems import GenError, Where, one
+from generator.problems import GenError, Problem, Severity, Where, one
 from generator.records import ARGOCD, HEADER, RENDERED, Change, RenderedFile
 
 OWNED = (RENDERED, ARGOCD)
@@ -390,3 +390,42 @@ def _write_new(path: str, content: bytes, mode: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_SYNCED = (".yaml", ".yml", ".json")
+_PROJECTS = ("application-_platform.yaml", "app-project-models.yaml", "app-project-platform.yaml")
+
+
+def strangers(root: Path, environments: Iterable[str], models: Iterable[str]) -> list[Problem]:
+    """Find what an environment's root Application would apply, and gen did not write.
+
+    What is called like a file of gen's is compared when it is written.
+    """
+    own = {*_PROJECTS, *(f"application-{model}.yaml" for model in models)}
+    folders = (f"{ARGOCD}/{environment}" for environment in environments)
+    return [
+        Problem("E704", _NOT_OURS, Where(path), _MOVE_IT, Severity.WARNING)
+        for folder in folders
+        for path in _synced(root, folder, own)
+        if not _is_ours(root / path)
+    ]
+
+
+_NOT_OURS = "the root Application applies every file of this folder, and gen did not write this one"
+_MOVE_IT = "move it to a folder and an Application of its own, or delete it"
+
+
+def _synced(root: Path, folder: str, own: Collection[str]) -> Iterator[str]:
+    with suppress(OSError):
+        for name in sorted(os.listdir(root / folder)):
+            if name.endswith(_SYNCED) and name not in own:
+                yield f"{folder}/{name}"
+
+
+def _is_ours(path: Path) -> bool:
+    """Say whether a file begins like gen's own; a folder or a broken link is nobody's to apply."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_HEADER)) == _HEADER
+    except OSError:
+        return True

@@ -18,6 +18,7 @@ from generator.prepared import Statement
 from generator.problems import GenError
 from generator.records import RenderedFile
 from generator.subjects import EVERYTHING, Repository
+from generator.traces import Traces
 
 ROOT = Path(__file__).parents[1]
 CASES = sorted((ROOT / "tests/cases/valid").iterdir())
@@ -175,8 +176,8 @@ def _judged(case: Path, *, quick: bool) -> list[Any]:
     repository = Repository(case, EVERYTHING)
     found: list[Any] = []
 
-    def folder(files: Files, path: str, judge: Judge) -> Any:
-        objects, problems = original(files, path, judge)
+    def folder(files: Files, path: str, judge: Judge, traces: Traces) -> Any:
+        objects, problems = original(files, path, judge, traces)
         found.append((path, objects.identities, list(objects), problems))
         return objects, problems
 
@@ -244,4 +245,5 @@ def test_a_file_that_no_template_made_is_judged_as_a_whole(judge: Judge) -> None
     text = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: x}\n"
     file = RenderedFile("a/b.yaml", "t", "p", text, yamlio.load(text))
     assert not judge.accepts_file(file)
-    assert check.standalone([file], judge) == []
+    traces = Traces(mock.Mock(), mock.Mock())
+    assert check.standalone([file], judge, traces) == []

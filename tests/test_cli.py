@@ -420,10 +420,11 @@ def test_explain_names_the_line_of_each_value(root: Path) -> None:
 def test_status_as_text(root: Path) -> None:
     ran = gen("status", "--env", "prod", root=root)
     assert (ran.code, ran.err) == (0, "")
+    last = ("gpus", "owner", "changed")
     assert [line.split() for line in ran.out.splitlines()] == [
-        ["model", "environment", "version", "canary", "standby", "replicas", "gpus", "owner"],
-        ["basket", "prod", "v1", "-", "-", "1..1", "-", "growth"],
-        ["churn", "prod", "v2", "-", "-", "1..1", "-", "growth"],
+        [*("model", "environment", "version", "canary", "standby", "replicas"), *last],
+        ["basket", "prod", "v1", "-", "-", "1..1", "-", "growth", "-"],
+        ["churn", "prod", "v2", "-", "-", "1..1", "-", "growth", "-"],
     ]
 
 
@@ -441,6 +442,7 @@ def test_status_as_json(root: Path) -> None:
         "replicas": {"min": 1, "max": 1},
         "gpus": 0,
         "owner": "growth",
+        "lastChange": None,
     }
 
 

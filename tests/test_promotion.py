@@ -16,9 +16,7 @@ import pytest
 from helpers import ENVIRONMENT, MODEL, gen, problems_of, read_tree, write_tree
 
 from generator import amend, edits, inventory, promotion, resolve, validate, yamlio
-from generator.commits import Commits
 from generator.documents import Document
-from generator.git import GitError
 from generator.promotion import Live, Move, Past, Situation, Wish
 from generator.records import Environment
 
@@ -108,7 +106,7 @@ PROMOTED = {
     "cool": (WARM, {"standby": False}, V2),
     "cool again": (V2, {"standby": False}, V2),
     "cool beside a canary": (Live("v2", "v3", 5, "v1"), {"standby": False}, Live("v2", "v3", 5)),
-    "first step": (V1, {"version": "v2", "next_step": True}, Live("v1", "v2", 5)),
+    "first step": (V1, {"version": "v2", "next_step": True}, Live("v1", "v2", 0)),
     "step": (TRIAL, {"next_step": True}, Live("v1", "v2", 25)),
     "step from nothing": (Live("v1", "v2", 0), {"next_step": True}, Live("v1", "v2", 5)),
     "last step": (Live("v1", "v2", 50), {"next_step": True, "standby": True}, WARM),
@@ -147,6 +145,10 @@ def test_a_promotion_that_cannot_be_is_refused(
     (problem,) = problems_of(lambda: promoted(live, place, STEPS, **wish))
     assert message in problem.message
     assert hint in problem.hint
+
+
+def test_knative_waits_for_a_revision_itself() -> None:
+    assert promoted(V1, "dev", STEPS, version="v2", next_step=True) == Live("v1", "v2", 5)
 
 
 def test_steps_have_to_be_written_somewhere() -> None:
@@ -547,6 +549,7 @@ def test_a_step_waits_for_its_soak_in_git(clone: Path) -> None:
     write_tree(clone, {PATH: SPEC + ROLLOUT})
     git(clone, "commit", "-q", "-a", "-m", "Steps")
     assert promote(clone, "--version", "v2", "--next", "--commit").code == 0
+    assert promote(clone, "--next", "--commit").code == 0
     ran = promote(clone, "--next")
     assert ran.code == 1
     assert "v2 has had its 5 % for " in ran.err
@@ -567,16 +570,20 @@ def test_a_step_waits_for_its_soak_in_git(clone: Path) -> None:
     )
 
 
-def test_history_is_that_of_the_branch_under_every_name(clone: Path) -> None:
-    text = SPEC
-    for version in ("v2", "v3"):
-        text = text.replace("dev: {version: v1}", f"dev: {{version: {version}}}")
-        write_tree(clone, {PATH: text})
-        git(clone, "commit", "-q", "-a", "-m", version)
-        text = SPEC
-    git(clone, "mv", PATH, "models/renamed.yaml")
-    git(clone, "commit", "-q", "-m", "Another name")
-    past = list(Commits(clone, os.environ).past("models/renamed.yaml"))
-    assert [data["environments"]["dev"]["version"] for _, data in past] == ["v3", "v3", "v2", "v1"]
-    with pytest.raises(GitError):
-        list(Commits(clone.parent / "repository.cache", os.environ).past("models/none.yaml"))
+def test_what_a_shallow_clone_does_not_know_is_said(clone: Path) -> None:
+    git(clone, "commit", "-q", "--allow-empty", "-m", "Later")
+    git(clone.parent, "clone", "-q", "--depth", "1", clone.as_uri(), "shallow")
+    shallow = clone.parent / "shallow"
+    ran = gen("rollback", "churn", "--env", "prod", root=shallow)
+    assert ran.code == 2
+    assert "the clone is shallow" in ran.err
+    assert "name the version with `--to`" in ran.err
+
+
+def test_a_broken_commit_is_passed_over(clone: Path) -> None:
+    assert promote(clone, "--version", "v2", "--commit").code == 0
+    write_tree(clone, {PATH: "]"})
+    git(clone, "commit", "-q", "-a", "-m", "A mistake")
+    git(clone, "revert", "--no-edit", "HEAD")
+    ran = gen("rollback", "churn", "--env", "prod", root=clone)
+    assert ran.out.startswith("churn in prod: v1 serves; v2 stops\n")

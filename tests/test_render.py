@@ -257,10 +257,12 @@ def unmarked(node: Any, texts: list[str]) -> Any:
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[PlannedFile]]:
-    """What is planned for the repository's models and two more, by template."""
+    """What is planned for the repository's models, two more and a cohort, by template."""
     root = tmp_path_factory.mktemp("fleet")
     for folder in ("models", "environments"):
         shutil.copytree(ROOT / folder, root / folder)
+    with (root / "environments/production.yaml").open("a") as environment:
+        environment.write("cohorts:\n  ml: {quota: {a100-80gb: {gpu: 1}}}\n")
     for name, source in EXTRA_MODELS.items():
         (root / "models" / f"{name}.yaml").write_text(source)
     found: dict[str, list[PlannedFile]] = {}
