@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from generator import autoscaling, naming, quantities, runtimes, settings
+from generator import autoscaling, inventory, naming, quantities, runtimes, settings
 from generator.documents import Document
 from generator.problems import Problem
 from generator.records import Environment, Json, Strategy
@@ -123,12 +123,16 @@ def of_release(
 
 
 def live_versions(block: Json) -> list[tuple[tuple[str, ...], str]]:
-    """List the versions of a block with the keys that name them: stable, canary, standby."""
+    """List the versions of a block with the keys that name them: stable, canary, standby, shadow."""
     named: list[tuple[tuple[str, ...], str]] = [(("version",), block["version"])]
     if "canary" in block:
         named.append((("canary", "version"), block["canary"]["version"]))
     if "standby" in block:
         named.append((("standby",), block["standby"]))
+    if isinstance(block.get("shadow"), dict):
+        named.append((("shadow", "version"), block["shadow"]["version"]))
+    elif "shadow" in block:
+        named.append((("shadow",), block["shadow"]))
     return named
 
 
@@ -151,24 +155,59 @@ def _sharing(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy
 ) -> Iterator[Problem]:
     if strategy == "route":
+        yield from _copies(model, environment)
         return
     block = model.data["environments"][environment.name]
-    for key in ("canary", "standby"):
-        if key in block and (strategy, key) != ("knative", "canary"):
-            code, reason, hint = why_alone(environment, merged, strategy)
-            pointer = ("environments", environment.name, key)
-            yield model.problem(code, f"no `{key}` here: {reason}", pointer, hint=hint, key=True)
+    for keys in _shared_keys(block):
+        if (strategy, keys) != ("knative", ("canary",)):
+            code, reason, hint = why_alone(environment, merged, strategy, keys[-1])
+            pointer = ("environments", environment.name, *keys)
+            message = f"no `{keys[-1]}` here: {reason}"
+            yield model.problem(code, message, pointer, hint=hint, key=True)
+
+
+def _shared_keys(block: Json) -> Iterator[tuple[str, ...]]:
+    """Give the keys that ask for more than one version, or for a way to one of them."""
+    yield from ((key,) for key in ("canary", "standby", "shadow") if key in block)
+    if "header" in block.get("canary", {}):
+        yield "canary", "header"
+
+
+_PARTS_SINCE = (1, 3)
+
+
+def _copies(model: Document, environment: Environment) -> Iterator[Problem]:
+    """Refuse to copy a part of the requests where a Gateway might copy all of them."""
+    pointer = ("environments", environment.name, "shadow", "percent")
+    said = environment.gateway.version if environment.gateway else ""
+    if model.has(pointer) and (not said or inventory.minor(said) < _PARTS_SINCE):
+        found = f"is of version {said}" if said else "says no version"
+        message = (
+            f"the Gateway API copies a part of the requests since 1.3, and `platform.kserve.gateway"
+            f"` of environment {environment.name} {found}"
+        )
+        hint = 'remove it, or add `version: "1.3"` to the gateway if its controller supports that'
+        yield model.problem("C031", message, pointer, hint=hint, key=True)
+
+
+_ONLY_BEHIND_A_ROUTE = ("shadow", "header")
 
 
 def why_alone(
-    environment: Environment, merged: Settings, strategy: Strategy
+    environment: Environment, merged: Settings, strategy: Strategy, key: str
 ) -> tuple[str, str, str]:
-    """Give the code of the rule that says so, why, and the way out."""
+    """Give the code of the rule that forbids a key, why, and the way out."""
     if merged.get("serving", "backend") == "deployment":
         return (
             "C004",
             "a plain Deployment is updated in place",
             "serve with `backend: kserve`, or remove it",
+        )
+    if strategy == "knative" and key in _ONLY_BEHIND_A_ROUTE:
+        return (
+            "C030",
+            "Knative makes the route itself, which copies nothing and looks at no header",
+            "remove it, or use an environment in Standard mode with a Gateway",
         )
     if strategy == "knative":
         return (
@@ -260,9 +299,11 @@ def _limits(merged: Settings) -> Iterator[Problem]:
 def _scaling(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy
 ) -> Iterator[Problem]:
-    canary = settings.of_canary(model, environment.name, merged)
-    for own in (merged,) if canary is merged else (merged, canary):
-        yield from autoscaling.problems(own, environment, knative=strategy == "knative")
+    yield from autoscaling.problems(merged, environment, knative=strategy == "knative")
+    for role in settings.SCALED_APART:
+        own = settings.of_role(model, environment.name, merged, role)
+        if own is not merged:
+            yield from autoscaling.problems(own, environment, knative=strategy == "knative")
 
 
 def _rollout(merged: Settings) -> Iterator[Problem]:

@@ -172,7 +172,7 @@ def _pool_limits(document: Document, pointer: tuple[str, ...], quota: Json) -> I
 
 def _gateway(kserve: Json) -> Gateway | None:
     gateway = kserve.get("gateway")
-    return Gateway(gateway["name"], gateway["namespace"], kserve["domain"]) if gateway else None
+    return Gateway(**gateway, domain=kserve["domain"]) if gateway else None
 
 
 def _flavor(name: str, spec: Json) -> Flavor:

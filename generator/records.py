@@ -19,6 +19,10 @@ Strategy = Literal["knative", "route", "single"]
 """How versions share traffic: revisions of one InferenceService, one InferenceService per version
 behind an HTTPRoute, or one workload that is updated in place."""
 
+Role = Literal["stable", "canary", "standby", "shadow"]
+"""What a live version is for: to serve, to be tried with a part of the requests, to be gone back to
+without a start, or to be tried with copies of requests whose answers nobody sees."""
+
 Autoscaler = Literal["kpa", "knative-hpa", "kserve-hpa", "hpa", "keda", "none"]
 """The one owner of the number of replicas."""
 
@@ -39,11 +43,15 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The Gateway that models are published on, and the domain of their hosts."""
+    """The Gateway that models are published on, and the domain of their hosts.
+
+    `version` is of the Gateway API and empty where the environment does not say it.
+    """
 
     name: str
     namespace: str
     domain: str
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,22 +197,33 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """A header of requests, and the value that leads them to the canary."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One workload of a release.
 
     `name` is the workload's own, `traffic` its percentage of the requests. `workload` is the
     Deployment that runs it once KServe has derived its own name. `order` is the version's place in
-    the spec, which only ever grows.
+    the spec, which only ever grows. `header` leads requests here whatever the traffic; `mirrored`
+    is the percentage of the requests that a shadow gets copies of.
     """
 
     name: str
-    role: Literal["stable", "canary", "standby"]
+    role: Role
     traffic: int
     artifact: Artifact
     scaling: Scaling
     workload: str
     service: str
     order: int
+    header: Header | None = None
+    mirrored: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +296,24 @@ class Release:
     def in_order(self) -> list[Variant]:
         """The variants in the order of their versions, which a promotion does not change."""
         return sorted(self.variants, key=lambda variant: variant.order)
+
+    @property
+    def canary(self) -> Variant | None:
+        """The variant on trial with a part of the requests."""
+        return self._of_role("canary")
+
+    @property
+    def shadow(self) -> Variant | None:
+        """The variant on trial with copies of the requests."""
+        return self._of_role("shadow")
+
+    @property
+    def answering(self) -> list[Variant]:
+        """The variants that a route may take answers from, in order: all but the shadow."""
+        return [variant for variant in self.in_order if variant.role != "shadow"]
+
+    def _of_role(self, role: Role) -> Variant | None:
+        return next((variant for variant in self.variants if variant.role == role), None)
 
     @property
     def pointer(self) -> Pointer:

@@ -6,9 +6,9 @@ arguments. What cannot be resolved is a problem on the line that asked for it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 from generator import autoscaling, contradictions, inventory, naming, quantities, settings
 from generator.documents import Document
@@ -16,10 +16,12 @@ from generator.problems import GenError, Problem
 from generator.records import (
     Artifact,
     Environment,
+    Header,
     Json,
     Placement,
     Probes,
     Release,
+    Role,
     Serving,
     Strategy,
     Variant,
@@ -167,49 +169,52 @@ def _variants(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy
 ) -> tuple[Variant, ...]:
     block = model.data["environments"][environment.name]
-    canary, standby = block.get("canary"), block.get("standby")
-    share = canary["traffic"] if canary else 0
-    live: list[tuple[Literal["stable", "canary", "standby"], str, int, Settings]] = [
-        ("stable", block["version"], 100 - share, merged)
-    ]
-    if canary:
-        live.append(
-            (
-                "canary",
-                canary["version"],
-                share,
-                settings.of_canary(model, environment.name, merged),
-            )
-        )
-    if standby:
-        live.append(("standby", standby, 0, merged))
     return tuple(
-        _variant(model, environment, own, strategy, role=role, version=version, traffic=traffic)
-        for role, version, traffic, own in live
+        _variant(model, environment, merged, strategy, share) for share in _shares(block)
     )
 
 
+class _Share(NamedTuple):
+    """What a block for an environment says of one version."""
+
+    role: Role
+    version: str
+    traffic: int = 0
+    header: Header | None = None
+    mirrored: int = 0
+
+
+def _shares(block: Json) -> Iterator[_Share]:
+    canary = block.get("canary", {})
+    traffic = canary.get("traffic", 0)
+    yield _Share("stable", block["version"], 100 - traffic)
+    if canary:
+        header = Header(**canary["header"]) if "header" in canary else None
+        yield _Share("canary", canary["version"], traffic, header)
+    if "standby" in block:
+        yield _Share("standby", block["standby"])
+    if "shadow" in block:
+        shadow = settings.shadow_of(block)
+        yield _Share("shadow", shadow["version"], mirrored=shadow.get("percent", 100))
+
+
 def _variant(
-    model: Document,
-    environment: Environment,
-    merged: Settings,
-    strategy: Strategy,
-    *,
-    role: Literal["stable", "canary", "standby"],
-    version: str,
-    traffic: int,
+    model: Document, environment: Environment, merged: Settings, strategy: Strategy, share: _Share
 ) -> Variant:
-    name = f"{model.name}-{version}" if strategy == "route" else model.name
+    name = f"{model.name}-{share.version}" if strategy == "route" else model.name
     workload = naming.workload(name, merged.get("serving", "backend"))
+    own = settings.of_role(model, environment.name, merged, share.role)
     return Variant(
         name=name,
-        role=role,
-        traffic=traffic,
-        artifact=_artifact(model, merged, version, strategy),
-        scaling=autoscaling.scaling(merged, workload, environment, knative=strategy == "knative"),
+        role=share.role,
+        traffic=share.traffic,
+        artifact=_artifact(model, merged, share.version, strategy),
+        scaling=autoscaling.scaling(own, workload, environment, knative=strategy == "knative"),
         workload=workload,
         service=workload,
-        order=list(model.data["versions"]).index(version),
+        order=list(model.data["versions"]).index(share.version),
+        header=share.header,
+        mirrored=share.mirrored,
     )
 
 

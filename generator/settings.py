@@ -83,13 +83,23 @@ def _shared(environment: Document, *, knative: bool) -> Settings:
     return settings.over(Layer(environment, ("defaults",), defaults))
 
 
-def of_canary(model: Document, environment: str, merged: Settings) -> Settings:
-    """Put what the canary says about its own replicas on top; the same settings if nothing."""
-    canary = model.data["environments"][environment].get("canary", {})
-    if "scaling" not in canary:
+SCALED_APART = ("canary", "shadow")
+"""The roles that may have replicas of their own, as a model's block for an environment has them."""
+
+
+def of_role(model: Document, environment: str, merged: Settings, role: str) -> Settings:
+    """Put what a role says about its own replicas on top; the same settings if nothing."""
+    block = model.data["environments"][environment].get(role)
+    if role not in SCALED_APART or not isinstance(block, dict) or "scaling" not in block:
         return merged
-    prefix = ("environments", environment, "canary")
-    return merged.over(Layer(model, prefix, {"scaling": canary["scaling"]}))
+    prefix = ("environments", environment, role)
+    return merged.over(Layer(model, prefix, {"scaling": block["scaling"]}))
+
+
+def shadow_of(block: Json) -> Json:
+    """Read the shadow of a model's block for an environment, as a block whatever was written."""
+    shadow = block["shadow"]
+    return shadow if isinstance(shadow, dict) else {"version": shadow}
 
 
 def is_knative(model: Document, environment: Environment) -> bool:

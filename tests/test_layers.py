@@ -39,7 +39,7 @@ LAYERS = (
     | {f"rules.serving_{what}" for what in ("artifacts", "containers", "storage", "variables")}
     | {"rules.canary_routes"}
     | {f"rules.kueue_{what}" for what in ("objects", "policies", "workloads")}
-    | {"rules.gpu_flavors", "rules.pod_objects", "rules.quota_objects"},
+    | {"rules.gpu_flavors", "rules.pod_objects", "rules.quota_objects", "rules.workload_objects"},
     {"rules.kueue"},
     {"rules.kserve"},
     {"rules.places", "rules.fields", "rules.transitions", "silences", "capacity", "impact"}

@@ -11,6 +11,7 @@ GEN_UPDATE_CASES=1 rewrites problems.txt; read the difference before it is commi
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -23,7 +24,8 @@ from helpers import problems_of, told
 from generator import pipeline, render, subjects
 from generator.check import Judge
 from generator.problems import Problem
-from generator.rules import SYSTEMS
+from generator.records import Release
+from generator.rules import SYSTEMS, traits
 from generator.rules.catalogue import BOOKS, RULES
 
 CASES = Path(__file__).parent / "cases" / "rules"
@@ -100,6 +102,18 @@ def test_neighbour_passes_without_a_word(case: Path, tmp_path: Path) -> None:
 def test_base_of_the_cases_is_right(tmp_path: Path) -> None:
     root = laid_over(tmp_path, CASES / "_base")
     assert told(found_in(root), root) == "no problems\n"
+
+
+@pytest.mark.parametrize("case", _cases("fails"), ids=_name)
+def test_a_check_has_nothing_to_say_of_a_release_without_its_traits(
+    case: Path, tmp_path: Path
+) -> None:
+    root = laid_over(tmp_path, CASES / "_base", case / "fails")
+    releases: list[Release] = []
+    problems_of(lambda: releases.extend(pipeline.releases(root)))
+    for release, rule in itertools.product(releases, RULES.values()):
+        others = (check for check, needed in rule.releases if not needed <= traits(release))
+        assert [found for check in others for found in check(release)] == [], rule.code
 
 
 def _repositories() -> list[Path]:

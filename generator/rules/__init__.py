@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
 
 from generator.documents import Document
 from generator.problems import Severity, Where
@@ -93,6 +95,30 @@ StepCheck = Callable[[Step], Iterator[Finding]]
 ModelStepCheck = Callable[[ModelStep], Iterator[Finding]]
 EnvironmentStepCheck = Callable[[EnvironmentStep], Iterator[Finding]]
 
+Trait = Literal["several", "gpu", "queue", "query", "knative", "kserve", "deployment"]
+"""What most releases are not, and what a rule may be about: several live versions, accelerators, a
+queue, PromQL to scale by, Knative, KServe, a plain Deployment."""
+
+
+def traits(release: Release) -> frozenset[Trait]:
+    """Name the traits of a release."""
+    return _traits(
+        len(release.variants) > 1,
+        release.placement is not None,
+        bool(release.queue),
+        bool(release.stable.scaling.query),
+        release.strategy == "knative",
+        release.serving.backend == "kserve",
+    )
+
+
+@lru_cache(64)
+def _traits(*has: bool) -> frozenset[Trait]:
+    names: tuple[Trait, ...] = ("several", "gpu", "queue", "query", "knative", "kserve")
+    found: set[Trait] = {name for name, is_there in zip(names, has, strict=True) if is_there}
+    return frozenset(found if "kserve" in found else {*found, "deployment"})
+
+
 SYSTEMS = ("kubernetes", "kserve", "kueue", "keda")
 """What an environment pins the version of, as a rule names it."""
 
@@ -113,7 +139,7 @@ class Rule:
     evidence: str
     remedy: str
     versions: dict[str, str]
-    releases: list[ReleaseCheck] = field(default_factory=list)
+    releases: list[tuple[ReleaseCheck, frozenset[Trait]]] = field(default_factory=list)
     environments: list[EnvironmentCheck] = field(default_factory=list)
     objects: dict[str, list[ObjectCheck]] = field(default_factory=dict)
     steps: list[StepCheck] = field(default_factory=list)
@@ -122,8 +148,20 @@ class Rule:
 
     def on_release(self, check: ReleaseCheck) -> ReleaseCheck:
         """Let a function look at every release."""
-        self.releases.append(check)
+        self.releases.append((check, frozenset()))
         return check
+
+    def on_release_with(self, *traits: Trait) -> Callable[[ReleaseCheck], ReleaseCheck]:
+        """Let a function look at the releases that have all of these traits.
+
+        It has nothing to say of others: a fleet is spared the calls, and a test makes them.
+        """
+
+        def attach(check: ReleaseCheck) -> ReleaseCheck:
+            self.releases.append((check, frozenset(traits)))
+            return check
+
+        return attach
 
     def on_environment(self, check: EnvironmentCheck) -> EnvironmentCheck:
         """Let a function look at every environment."""

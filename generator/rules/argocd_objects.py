@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from generator.kustomize import CLUSTER_SCOPED
-from generator.records import Json
+from generator.records import RENDERED, Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import annotated, annotation, at, group, name, spec
 from generator.schema import nearest
@@ -156,11 +156,16 @@ def _leads_elsewhere(item: Json, scene: Scene) -> Iterator[Spot]:
             environment.argocd.revision,
             "environment.argocd.revision",
         ),
+        ("spec", "source", "path"): (
+            f"{RENDERED}/{environment.name}/{scene.release.model}",
+            "path",
+        ),
     }
     for pointer, (wanted, value) in expected.items():
         found = at(item, *pointer)
         if found is not None and found != wanted:
-            message = f"`{pointer[-1]}` is {found}, and environment {environment.name} has {wanted}"
+            told = "the files are in" if pointer[-1] == "path" else f"{environment.name} has"
+            message = f"`{pointer[-1]}` is {found}, and {told} {wanted}"
             yield Spot(message, pointer, f"place `{{{{ {value} }}}}`")
 
 
@@ -267,6 +272,37 @@ def _allows(entry: Json, kind: tuple[str, str]) -> bool:
     return fnmatchcase(kind[0], str(entry.get("group", ""))) and fnmatchcase(
         kind[1], str(entry.get("kind", ""))
     )
+
+
+_GO_TOGETHER: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
+    (("serving.kserve.io", "InferenceService"), ("gateway.networking.k8s.io", "HTTPRoute")),
+    (("serving.kserve.io", "InferenceService"), ("keda.sh", "ScaledObject")),
+    (("apps", "Deployment"), ("", "Service")),
+)
+"""What a model is made of, by the kind that runs it."""
+
+
+@BOOK.error(
+    "D025",
+    "Argo CD refuses the sync of a model of which the project allows one object and not another.",
+    evidence="argoproj/argo-cd@docs/user-guide/projects.md",
+    remedy="Keep the kinds that the built-in template lists.",
+).on_objects("AppProject")
+def _kind_of_a_model_that_is_not_allowed(item: Json, scene: Scene) -> Iterator[Spot]:
+    environment, allowed = scene.environment, spec(item).get(_NARROW)
+    if name(item) != environment.argocd.project or allowed is None:
+        return
+    needed = {
+        "HTTPRoute": environment.mode == "Standard" and environment.gateway is not None,
+        "ScaledObject": bool(environment.keda and environment.prometheus),
+        "Service": True,
+    }
+    for runs, other in _GO_TOGETHER:
+        has = [any(_allows(each, kind) for each in allowed) for kind in (runs, other)]
+        if has == [True, False] and needed[other[1]]:
+            message = f"the project allows the {runs[1]} of a model, and not its {other[1]}"
+            hint = f'add `{{group: "{other[0]}", kind: {other[1]}}}`'
+            yield Spot(message, ("spec", _NARROW), hint)
 
 
 def _is_allowed(project: Json, scene: Scene, namespace: str) -> bool:

@@ -128,7 +128,7 @@ _LARGER_CANARY = BOOK.warning(
 )
 
 
-@_LARGER_CANARY.on_release
+@_LARGER_CANARY.on_release_with("several")
 def _canary_above_stable(release: Release) -> Iterator[Finding]:
     for variant in release.variants[1:]:
         least, most = variant.scaling.minimum, release.stable.scaling.minimum
@@ -149,7 +149,7 @@ _SMALL_CANARY = BOOK.warning(
 )
 
 
-@_SMALL_CANARY.on_release
+@_SMALL_CANARY.on_release_with("several")
 def _canary_below_its_share(release: Release) -> Iterator[Finding]:
     for variant in release.variants[1:]:
         most, stable = variant.scaling.maximum, release.stable.scaling.minimum
@@ -172,7 +172,7 @@ _EXTENSION = BOOK.warning(
 )
 
 
-@_EXTENSION.on_release
+@_EXTENSION.on_release_with("knative")
 def _knative_hpa(release: Release) -> Iterator[Finding]:
     scaling = release.stable.scaling
     if scaling.autoscaler == "knative-hpa" and scaling.minimum < scaling.maximum:
@@ -253,3 +253,44 @@ def _threshold_of_nothing(release: Release) -> Iterator[Finding]:
             else:
                 yield at_setting(release, ("scaling", "target"), message, hint)
                 return
+
+
+_ADDRESS = ("platform", "prometheus", "address")
+_SCALER = "kedacore/keda@pkg/scalers/prometheus_scaler.go"
+
+_NOT_THE_ROOT = BOOK.error(
+    "A086",
+    "KEDA puts `/api/v1/query` behind the address of Prometheus, whatever it ends with.",
+    evidence=_SCALER,
+    remedy="Write the address without the path of its pages or of its API.",
+)
+_PAGES = ("/api/v1/query", "/api/v1", "/api", "/graph", "/query", "/targets", "/metrics")
+
+
+@_NOT_THE_ROOT.on_environment
+def _address_of_a_page(environment: Environment) -> Iterator[Finding]:
+    address = environment.prometheus.rstrip("/")
+    page = next((page for page in _PAGES if environment.keda and address.endswith(page)), "")
+    if page:
+        message = f"KEDA would ask {address}/api/v1/query, which is no address of Prometheus"
+        hint = f"write `{address.removesuffix(page)}`"
+        yield in_environment(environment, _ADDRESS, message, hint)
+
+
+_NEARBY = BOOK.warning(
+    "A087",
+    "KEDA looks a Service without its namespace up in the namespace that KEDA itself runs in.",
+    evidence="kubernetes/website@content/en/docs/concepts/services-networking/dns-pod-service.md, "
+    + _SCALER,
+    remedy="Write the Service with its namespace, such as `prometheus.monitoring`.",
+)
+_SHORT = re.compile(r"https?://([a-z][a-z0-9-]*)([:/].*)?", re.IGNORECASE)
+
+
+@_NEARBY.on_environment
+def _address_without_a_namespace(environment: Environment) -> Iterator[Finding]:
+    found = _SHORT.fullmatch(environment.prometheus) if environment.keda else None
+    if found:
+        message = f"`{found[1]}` is a Service of KEDA's own namespace, if there is one there"
+        hint = f"write `{environment.prometheus.replace(found[1], f'{found[1]}.<namespace>', 1)}`"
+        yield in_environment(environment, _ADDRESS, message, hint)

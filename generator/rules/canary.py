@@ -31,7 +31,7 @@ def _of_role(release: Release, role: str) -> Variant | None:
     return next((variant for variant in release.variants if variant.role == role), None)
 
 
-@_FRESH.on_release
+@_FRESH.on_release_with("several", "knative")
 def _fresh_cluster(release: Release) -> Iterator[Finding]:
     if release.strategy == "knative" and len(release.variants) > 1:
         canary = release.variants[1].artifact.version
@@ -72,7 +72,7 @@ _SAME = BOOK.warning(
 )
 
 
-@_SAME.on_release
+@_SAME.on_release_with("several")
 def _same_artifact(release: Release) -> Iterator[Finding]:
     versions = release.document.data["versions"]
     for variant in release.variants[1:]:
@@ -91,7 +91,7 @@ _ALL = BOOK.warning(
 )
 
 
-@_ALL.on_release
+@_ALL.on_release_with("several")
 def _canary_with_everything(release: Release) -> Iterator[Finding]:
     canary = _of_role(release, "canary")
     if canary and canary.traffic == 100:
@@ -109,7 +109,7 @@ _OLDER = BOOK.warning(
 )
 
 
-@_OLDER.on_release
+@_OLDER.on_release_with("several")
 def _canary_of_the_past(release: Release) -> Iterator[Finding]:
     canary = _of_role(release, "canary")
     if canary and canary.order < release.stable.order:
@@ -165,7 +165,7 @@ def _at_name(release: Release, found: tuple[Variant, str, int], message: str) ->
     return at_variable(release, variant, name, message, hint)
 
 
-@_NAMES.on_release
+@_NAMES.on_release_with("kserve")
 def _names_that_differ(release: Release) -> Iterator[Finding]:
     found = _misnamed(release)
     names = {name for _, name, _ in found}
@@ -178,7 +178,7 @@ def _names_that_differ(release: Release) -> Iterator[Finding]:
         yield _at_name(release, found[0], message)
 
 
-@_NAME.on_release
+@_NAME.on_release_with("kserve")
 def _another_name(release: Release) -> Iterator[Finding]:
     found = _misnamed(release)
     if len(found) == len(release.variants) and len({name for _, name, _ in found}) == 1:
@@ -194,7 +194,7 @@ _OWN = BOOK.warning(
 )
 
 
-@_OWN.on_release
+@_OWN.on_release_with("kserve")
 def _name_of_an_own_runtime(release: Release) -> Iterator[Finding]:
     runtime = release.serving.runtime
     if release.strategy != "route" or runtime.startswith("kserve-"):

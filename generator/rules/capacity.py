@@ -26,7 +26,7 @@ _NEVER = BOOK.error(
 )
 
 
-@_NEVER.on_release
+@_NEVER.on_release_with("queue")
 def _never_admitted(release: Release) -> Iterator[Finding]:
     found = capacity.of_release(release)
     if found is not None:
@@ -111,7 +111,7 @@ _WEIGHTS = BOOK.warning(
 )
 
 
-@_WEIGHTS.on_release
+@_WEIGHTS.on_release_with("gpu")
 def _larger_than_its_gpus(release: Release) -> Iterator[Finding]:
     if release.placement is None:
         return

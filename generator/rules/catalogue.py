@@ -27,6 +27,7 @@ from generator.rules import (
     Spot,
     Step,
     StepCheck,
+    Trait,
     argocd_objects,
     autoscaling,
     autoscaling_objects,
@@ -62,7 +63,9 @@ from generator.rules import (
     serving_containers,
     serving_storage,
     serving_variables,
+    traits,
     versions,
+    workload_objects,
 )
 
 BOOKS: tuple[Book, ...] = (
@@ -75,6 +78,7 @@ BOOKS: tuple[Book, ...] = (
     kserve_metadata.BOOK,
     kserve_graphs.BOOK,
     kserve_llm.BOOK,
+    workload_objects.BOOK,
     canary.BOOK,
     canary_routes.BOOK,
     kserve_canary.BOOK,
@@ -116,7 +120,6 @@ _Versions = tuple[str, ...]
 class _Checks:
     """The checks that hold for one set of versions, flat, because a fleet runs them often."""
 
-    releases: tuple[tuple[Rule, ReleaseCheck], ...]
     environments: tuple[tuple[Rule, EnvironmentCheck], ...]
     objects: Mapping[str, tuple[tuple[Rule, ObjectCheck], ...]]
     steps: tuple[tuple[Rule, StepCheck], ...]
@@ -125,13 +128,29 @@ class _Checks:
 
 
 @lru_cache(64)
+def _holding(pinned: _Versions) -> tuple[Rule, ...]:
+    found = dict(zip(SYSTEMS, pinned, strict=True))
+    return tuple(rule for rule in RULES.values() if _holds(rule, found))
+
+
+@lru_cache(1024)
+def _release_checks(
+    pinned: _Versions, has: frozenset[Trait]
+) -> tuple[tuple[Rule, ReleaseCheck], ...]:
+    """List the checks that may have something to say of a release with these traits."""
+    return tuple(
+        (rule, check)
+        for rule in _holding(pinned)
+        for check, needed in rule.releases
+        if needed <= has
+    )
+
+
+@lru_cache(64)
 def _checks(pinned: _Versions) -> _Checks:
-    holding = [
-        rule for rule in RULES.values() if _holds(rule, dict(zip(SYSTEMS, pinned, strict=True)))
-    ]
+    holding = _holding(pinned)
     kinds = {kind for rule in holding for kind in rule.objects}
     return _Checks(
-        releases=tuple((rule, check) for rule in holding for check in rule.releases),
         environments=tuple((rule, check) for rule in holding for check in rule.environments),
         objects={
             kind: tuple((rule, check) for rule in holding for check in rule.objects.get(kind, ()))
@@ -146,7 +165,11 @@ def _checks(pinned: _Versions) -> _Checks:
 
 
 def _of(environment: Environment) -> _Checks:
-    return _checks(tuple(getattr(environment, system) for system in SYSTEMS))
+    return _checks(_pinned(environment))
+
+
+def _pinned(environment: Environment) -> _Versions:
+    return tuple([getattr(environment, system) for system in SYSTEMS])
 
 
 def _holds(rule: Rule, pinned: Mapping[str, str]) -> bool:
@@ -166,7 +189,7 @@ def _meets(version: str, bound: str) -> bool:
 
 def of_release(release: Release) -> Iterator[Problem]:
     """Find what a cluster would make of a release."""
-    for rule, check in _of(release.environment).releases:
+    for rule, check in _release_checks(_pinned(release.environment), traits(release)):
         for found in check(release):
             yield problem(rule, found)
 

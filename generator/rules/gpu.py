@@ -21,7 +21,7 @@ _TOO_LARGE = BOOK.error(
 )
 
 
-@_TOO_LARGE.on_release
+@_TOO_LARGE.on_release_with("gpu")
 def _larger_than_a_node(release: Release) -> Iterator[Finding]:
     placement = release.placement
     if placement is None:
@@ -46,7 +46,7 @@ _SHARES = BOOK.warning(
 _SHARED_LABELS = {"time-slicing", "mps"}
 
 
-@_SHARES.on_release
+@_SHARES.on_release_with("gpu")
 def _several_shares(release: Release) -> Iterator[Finding]:
     placement = release.placement
     if placement is not None and placement.count > 1 and _is_shared(placement):
@@ -75,7 +75,7 @@ _SLICES = BOOK.warning(
 )
 
 
-@_SLICES.on_release
+@_SLICES.on_release_with("gpu")
 def _several_slices(release: Release) -> Iterator[Finding]:
     placement = release.placement
     if placement is not None and placement.count > 1 and _is_slice(placement):
@@ -102,7 +102,7 @@ _CPU_IMAGE = BOOK.warning(
 _TWO_IMAGES = {"kserve-huggingfaceserver", "kserve-tensorflow-serving", "kserve-torchserve"}
 
 
-@_CPU_IMAGE.on_release
+@_CPU_IMAGE.on_release_with("gpu")
 def _cpu_image(release: Release) -> Iterator[Finding]:
     placement = release.placement
     if placement is None or release.serving.runtime not in _TWO_IMAGES:
@@ -126,7 +126,7 @@ _FEATURE_FLAGS = BOOK.warning(
 )
 
 
-@_FEATURE_FLAGS.on_release
+@_FEATURE_FLAGS.on_release_with("gpu", "knative")
 def _behind_feature_flags(release: Release) -> Iterator[Finding]:
     placement = release.placement
     if release.strategy != "knative" or placement is None:
@@ -186,7 +186,7 @@ def _spread(args: Sequence[str]) -> _SizeFound | None:
     return (size, said) if said else None
 
 
-@_WIDER.on_release
+@_WIDER.on_release_with("gpu")
 def _wider(release: Release) -> Iterator[Finding]:
     for variant, size, arg in _spreads(release):
         placement = release.placement
@@ -198,7 +198,7 @@ def _wider(release: Release) -> Iterator[Finding]:
             yield _of_argument(release, variant, arg, message, f"write `gpu.count: {size}`")
 
 
-@_NARROWER.on_release
+@_NARROWER.on_release_with("gpu")
 def _narrower(release: Release) -> Iterator[Finding]:
     for variant, size, arg in _spreads(release):
         placement = release.placement
@@ -244,7 +244,7 @@ _ON_CPU = BOOK.warning(
 )
 
 
-@_ON_CPU.on_release
+@_ON_CPU.on_release_with("gpu")
 def _on_cpu(release: Release) -> Iterator[Finding]:
     if release.placement is None:
         return
@@ -274,7 +274,7 @@ _HIDDEN = BOOK.error(
 _INDEX = re.compile(r"-?[0-9]+")
 
 
-@_HIDDEN.on_release
+@_HIDDEN.on_release_with("gpu")
 def _hidden(release: Release) -> Iterator[Finding]:
     for variant, value in _variables(release, "CUDA_VISIBLE_DEVICES"):
         placement = release.placement

@@ -47,7 +47,7 @@ _SHARED = BOOK.warning(
 )
 
 
-@_SHARED.on_release
+@_SHARED.on_release_with("several", "query")
 def _shared_query(release: Release) -> Iterator[Finding]:
     if len(release.variants) == 1 or not release.stable.scaling.query:
         return
@@ -152,7 +152,7 @@ _AS_RENDERED: Json = {"ignoreNullValues": "false"}
 
 
 def _attach(rule: Rule, judge: _Judge) -> None:
-    @rule.on_release
+    @rule.on_release_with("query")
     def in_document(release: Release) -> Iterator[Finding]:
         if release.stable.scaling.query:
             for query, where in _written(release):

@@ -160,7 +160,7 @@ _VARIABLES = BOOK.warning(
 _READ = {"vllm": "VLLM_PORT", "uvicorn": "UVICORN_PORT", "mlserver": "MLSERVER_PORT"}
 
 
-@_VARIABLES.on_release
+@_VARIABLES.on_release_with("deployment")
 def _name_that_servers_read(release: Release) -> Iterator[Finding]:
     if release.model in _READ and release.serving.backend == "deployment":
         variable = _READ[release.model]

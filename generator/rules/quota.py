@@ -20,7 +20,7 @@ _NO_QUOTA = BOOK.error(
 )
 
 
-@_NO_QUOTA.on_release
+@_NO_QUOTA.on_release_with("gpu", "queue")
 def _queue_without_flavor(release: Release) -> Iterator[Finding]:
     queue = release.environment.queues.get(release.queue)
     if queue is None or release.placement is None:
@@ -56,7 +56,7 @@ _GATED_REVISION = BOOK.warning(
 )
 
 
-@_GATED_REVISION.on_release
+@_GATED_REVISION.on_release_with("queue", "knative")
 def _gated_revision(release: Release) -> Iterator[Finding]:
     if release.queue and release.strategy == "knative":
         message = (
@@ -78,7 +78,7 @@ _READY_WITHIN = 1800
 """Seconds; `waitForPodsReady` has been on by default since Kueue 0.19."""
 
 
-@_SLOW_START.on_release
+@_SLOW_START.on_release_with("queue")
 def _slow_start(release: Release) -> Iterator[Finding]:
     probes = release.serving.probes
     if not release.queue or probes is None:
@@ -102,7 +102,7 @@ _BESIDE_QUOTA = BOOK.warning(
 )
 
 
-@_BESIDE_QUOTA.on_release
+@_BESIDE_QUOTA.on_release_with("gpu")
 def _beside_quota(release: Release) -> Iterator[Finding]:
     environment, placement = release.environment, release.placement
     if release.queue or placement is None:
@@ -128,7 +128,7 @@ _UNCOUNTED = BOOK.warning(
 )
 
 
-@_UNCOUNTED.on_release
+@_UNCOUNTED.on_release_with("queue", "deployment")
 def _uncounted(release: Release) -> Iterator[Finding]:
     serving = release.serving
     if not release.queue or serving.backend != "deployment":
@@ -177,7 +177,7 @@ _ON_GPU_NODES = BOOK.warning(
 )
 
 
-@_ON_GPU_NODES.on_release
+@_ON_GPU_NODES.on_release_with("queue")
 def _on_gpu_nodes(release: Release) -> Iterator[Finding]:
     queue = release.environment.queues.get(release.queue)
     if queue is None or release.placement is not None:

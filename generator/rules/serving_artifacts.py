@@ -112,7 +112,7 @@ _IMAGE = BOOK.error(
 _PIN = "pin it by digest (`@sha256:...`) or by a tag that never moves, such as the commit"
 
 
-@_IMAGE.on_release
+@_IMAGE.on_release_with("deployment")
 def _moving_image(release: Release) -> Iterator[Finding]:
     pinned = release.environment.policy.pinned_artifacts  # which a rule of policy tells of
     if release.serving.backend != "deployment" or pinned:
@@ -181,7 +181,7 @@ def _claim(uri: str) -> str:
     return uri.removeprefix("pvc://").partition("/")[0] if uri.startswith("pvc://") else ""
 
 
-@_CLAIM.on_release
+@_CLAIM.on_release_with("kserve")
 def _claim_of_many(release: Release) -> Iterator[Finding]:
     pods: dict[str, int] = {}
     for variant in release.variants:
@@ -219,7 +219,7 @@ def _told_twice(model_format: str, uri: str, args: list[str]) -> Flag | None:
     return next((flag for flag in flags(args) if flag.name == "model_id"), None)
 
 
-@_TWICE.on_release
+@_TWICE.on_release_with("kserve")
 def _told_where_twice(release: Release) -> Iterator[Finding]:
     for variant in release.variants:
         artifact = variant.artifact
@@ -250,7 +250,7 @@ _UNHEARD = BOOK.error(
 _LOADERS = ("huggingface", "vLLM")
 
 
-@_UNHEARD.on_release
+@_UNHEARD.on_release_with("kserve")
 def _argument_that_loads_nothing(release: Release) -> Iterator[Finding]:
     serving = release.serving
     if serving.format in _LOADERS or serving.runtime not in runtimes.SHIPPED:

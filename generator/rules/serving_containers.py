@@ -39,7 +39,7 @@ _WHY_HUNGRY = "without `memory` the runtime's own 2Gi stay the limit, and weight
 _FEED = "add `memory`, at least what the weights take, for example `memory: 16Gi`"
 
 
-@_MEMORY.on_release
+@_MEMORY.on_release_with("kserve")
 def _memory_of_the_runtime(release: Release) -> Iterator[Finding]:
     serving = release.serving
     if serving.format not in _HUNGRY or serving.runtime not in runtimes.SHIPPED:
@@ -89,7 +89,7 @@ def _less(one: str, other: str) -> bool:
     return quantities.parse(one) < quantities.parse(other)
 
 
-@_AMOUNTS.on_release
+@_AMOUNTS.on_release_with("kserve")
 def _limit_without_a_request(release: Release) -> Iterator[Finding]:
     serving = release.serving
     if serving.backend != "kserve" or serving.runtime not in runtimes.SHIPPED:
@@ -183,7 +183,7 @@ def _is_elsewhere(runtime: str, name: str, port: str) -> bool:
     return known and port != runtimes.PORT
 
 
-@_LISTENS.on_release
+@_LISTENS.on_release_with("kserve")
 def _port_that_nobody_looks_at(release: Release) -> Iterator[Finding]:
     runtime = release.serving.runtime
     if runtime not in runtimes.SHIPPED:
@@ -217,7 +217,7 @@ _PATIENCE = BOOK.warning(
 _CEILING = 600
 
 
-@_PATIENCE.on_release
+@_PATIENCE.on_release_with("knative")
 def _timeout_above_the_ceiling(release: Release) -> Iterator[Finding]:
     if release.strategy == "knative" and release.serving.timeout > _CEILING:
         message = f"Knative refuses {release.serving.timeout} s unless its ceiling of 600 is raised"
@@ -244,7 +244,7 @@ _UNREAD = BOOK.warning(
 )
 
 
-@_UNREAD.on_release
+@_UNREAD.on_release_with("kserve")
 def _timeout_that_nobody_reads(release: Release) -> Iterator[Finding]:
     if release.strategy != "single" or release.serving.backend != "kserve":
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from generator.records import Json, Release
@@ -79,7 +80,7 @@ def _plain(uri: str) -> tuple[str, str] | None:
     return message, "write `https://`, or a storage such as s3:// or gs://"
 
 
-@_PLAIN.on_release
+@_PLAIN.on_release_with("kserve")
 def _fetched_in_plain(release: Release) -> Iterator[Finding]:
     for place, uri in _uris(release):
         found = _plain(uri)
@@ -127,13 +128,19 @@ _INCOMPLETE = BOOK.error(
 )
 
 
+_CLAIM = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+
+
 def _incomplete(uri: str) -> tuple[str, str] | None:
     scheme, _, rest = uri.partition("://")
     first, _, path = rest.partition("/")
     if scheme == "hf" and (not path or "/" in path):
         return f"{uri} is not one model", "write `hf://<organisation>/<model>:<revision>`"
-    if scheme == "pvc" and not first:
-        return f"{uri} names no claim", "write `pvc://<claim>/<path>`"
+    if scheme == "pvc" and not _CLAIM.fullmatch(first):
+        why = f"no claim can be called `{first}`" if first else f"{uri} names no claim"
+        return why, "write `pvc://<claim>/<path>`, the claim in lower-case letters, digits and `-`"
+    if scheme in ("s3", "gs") and not first:
+        return f"{uri} names no bucket", f"write `{scheme}://<bucket>/{path}`"
     if scheme in ("http", "https") and not path.rpartition("/")[2]:
         return f"{uri} names no file", "write the address of one file or archive"
     if scheme == "gs" and not path.strip("/"):
@@ -141,7 +148,7 @@ def _incomplete(uri: str) -> tuple[str, str] | None:
     return None
 
 
-@_INCOMPLETE.on_release
+@_INCOMPLETE.on_release_with("kserve")
 def _address_of_nothing(release: Release) -> Iterator[Finding]:
     for place, uri in _uris(release):
         found = _incomplete(uri)
@@ -165,7 +172,7 @@ _PREFIX = BOOK.warning(
 )
 
 
-@_PREFIX.on_release
+@_PREFIX.on_release_with("kserve")
 def _address_that_others_begin_with(release: Release) -> Iterator[Finding]:
     for place, uri in _uris(release):
         if not uri.startswith("s3://") or uri.endswith("/") or "." in uri.rpartition("/")[2]:

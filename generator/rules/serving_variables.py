@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from generator.records import Json, Release
@@ -14,6 +15,7 @@ from generator.rules.kserve import (
     flags,
     is_standard,
     text,
+    value,
     workload_containers,
 )
 
@@ -35,7 +37,7 @@ _WHY_PYTHON = "KServe refuses a model that sets PYTHONPATH: it would load code o
 _NO_PYTHON = "remove it; what is needed on the path belongs into the runtime's image"
 
 
-@_BLOCKED.on_release
+@_BLOCKED.on_release_with("kserve")
 def _python_path(release: Release) -> Iterator[Finding]:
     if release.serving.backend != "kserve":
         return
@@ -61,7 +63,7 @@ _RESERVED = BOOK.error(
 _KNATIVES = frozenset({"PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVISION"})
 
 
-@_RESERVED.on_release
+@_RESERVED.on_release_with("knative")
 def _variable_of_knative(release: Release) -> Iterator[Finding]:
     if release.strategy != "knative":
         return
@@ -143,3 +145,39 @@ def _secret_in_template(item: Json, scene: Scene) -> Iterator[Spot]:
                 message = f"{entry['name']} is a secret, and here everybody can read it"
                 hint = "take it from a Secret with `valueFrom.secretKeyRef`; then change the secret"
                 yield Spot(message, (*place, "env", index, "value"), hint)
+
+
+_ONE_WORD = BOOK.error(
+    "S058",
+    "An argument is one word of the command line: with a space in it no server knows the option.",
+    evidence="kubernetes/website@content/en/docs/tasks/inject-data-application/"
+    "define-command-argument-container.md, python/cpython@Lib/argparse.py",
+    remedy="Write `--option=value`, or option and value as two entries of the list.",
+)
+_OPTION = re.compile(r"--?[A-Za-z][\w.-]*\s+\S")
+
+
+def _joined(text: str) -> tuple[str, str] | None:
+    if not _OPTION.match(text):
+        return None
+    option, _, value = text.partition(" ")
+    message = f"the server would look for an option `{text}`, space included, and not start"
+    return message, f'write `"{option}={value.strip()}"`'
+
+
+@_ONE_WORD.on_release
+def _option_with_a_space(release: Release) -> Iterator[Finding]:
+    for variant in release.variants:
+        for index, argument in enumerate(variant.artifact.args):
+            found = _joined(argument)
+            if found:
+                yield at_argument(release, variant, index, *found)
+
+
+@_ONE_WORD.on_objects("*")
+def _option_with_a_space_in_object(item: Json, scene: Scene) -> Iterator[Spot]:
+    for place, container in workload_containers(item):
+        for index, argument in enumerate(value(container, "args") or ()):
+            found = _joined(str(argument)) if not value(container, "command") else None
+            if found:
+                yield Spot(found[0], (*place, "args", index), found[1])
