@@ -113,7 +113,12 @@ def grow(sizes: str, rounds: int, write: bool, day: str | None) -> None:
         results = growth.measure(folder, wanted, rounds, _say)
         profiles = {size: growth.profile(folder, size) for size in wanted}
     text = "\n\n".join(
-        (_head(day, rounds), growth.promises(results), growth.table(results), *_where(profiles))
+        (
+            _head(day, rounds),
+            growth.promises(results, profiles),
+            growth.table(results),
+            *_where(profiles),
+        )
     )
     click.echo(text)
     if write:

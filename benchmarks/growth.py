@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import contenders as who
 from benchmarks import fleet, limits, report, tools
+from benchmarks import stages as clocks
 from benchmarks.contenders import Contender, copy_specs, ours
 from benchmarks.preparation import Prepared, Round
 from benchmarks.race import Results, Say, file_systems, timed
@@ -80,8 +81,8 @@ def _each(size: int, results: Results) -> float:
     return results.median(who.COLD).seconds / (size * len(fleet.ENVIRONMENTS))
 
 
-def promises(results: dict[int, Results]) -> str:
-    """Tabulate the limits of growth between the two largest sizes."""
+def promises(results: dict[int, Results], profiles: Profiles) -> str:
+    """Tabulate the limits of growth between the two largest sizes, and of what rules cost."""
     small, large = sorted(results)[-2:]
     times = _each(large, results[large]) / _each(small, results[small])
     peaks = [results[size].median(who.COLD).peak for size in (large, small)]
@@ -89,9 +90,15 @@ def promises(results: dict[int, Results]) -> str:
     rows = [
         (f"time of an overlay, {what}", limits.TIME_GROWTH, times),
         (f"peak memory, {what}", limits.MEMORY_GROWTH, peaks[0] / peaks[1]),
+        ("rules and capacity / rendering", limits.RULES_SHARE, _share(profiles[large][0])),
     ]
     lines = ((name, report.number(most), report.verdict(ratio, most)) for name, most, ratio in rows)
     return report.table(("ratio", "at most", "measured"), lines)
+
+
+def _share(seconds: dict[str, float]) -> float:
+    """Compare what rules and capacity cost with rendering alone, in one run."""
+    return (seconds[clocks.RULES] + seconds[clocks.CAPACITY]) / seconds[clocks.RENDERING]
 
 
 def profile(folder: Path, size: int) -> Profile:

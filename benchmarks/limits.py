@@ -31,6 +31,9 @@ LIMITS = (
 TIME_GROWTH, MEMORY_GROWTH = 1.15, 1.5
 """How much dearer an overlay and larger the process may be in a fleet ten times as large."""
 
+RULES_SHARE = 1.0
+"""What all rules and the capacity of queues may cost together, in times of rendering alone."""
+
 
 def seconds(run: Run) -> float:
     """Take the time of a run."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+RENDERING, RULES, CAPACITY = "render files", "run rules", "answer for capacity"
 STAGES = {
     "read models": ("load:document", "load:workspace"),
     "check documents": ("validate:problems",),
@@ -29,11 +30,17 @@ STAGES = {
         "plan:delivery",
         "plan:write_once",
     ),
-    "render files": ("render:Engine.files", "render:Engine.__init__"),
+    RENDERING: ("render:Engine.files", "render:Engine.__init__"),
     "match overlays": ("alike:Verdicts.identities", "kustomize:composed"),
     "check objects": ("check:folder", "check:standalone"),
-    "run rules": ("rules.catalogue:of_release",),
-    "claim for the fleet": ("fleet:of_objects", "fleet:of_release", "fleet:Fleet.problems"),
+    RULES: ("rules.catalogue:of_release", "rules.catalogue:of_environment"),
+    CAPACITY: ("subjects:Repository.short_of", "demand:packed"),
+    "claim for the fleet": (
+        "fleet:of_objects",
+        "fleet:of_identities",
+        "fleet:of_release",
+        "fleet:Fleet.problems",
+    ),
     "digest": ("state:digest", "state:layout", "subjects:sha256", "fleet:digest"),
     "write to staging": ("write:Tree.put", "write:Tree.leftovers", "write:Tree.keep_all"),
     "move into place": ("write:Tree.commit",),

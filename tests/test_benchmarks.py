@@ -226,8 +226,10 @@ def test_growth_is_of_the_two_largest_fleets() -> None:
         1_000: _results(cold=[10.0]),
         10_000: _results(cold=[120.0]),
     }
-    promised = growth.promises(sizes)
+    seconds = {stages.RENDERING: 2.0, stages.RULES: 1.5, stages.CAPACITY: 0.1}
+    promised = growth.promises(sizes, dict.fromkeys(sizes, (seconds, [])))
     assert "10,000 models / 1,000 models |    1.15 | 1.2 (missed) |" in promised
+    assert "\n| rules and capacity / rendering " in promised and promised.endswith(" 0.8 |")
 
 
 def test_results_replace_results(tmp_path: Path) -> None:
