@@ -29,6 +29,7 @@ from generator import (
     rule_texts,
     scalars,
     schema,
+    start,
     yamlio,
 )
 from generator.codes import CODES
@@ -300,6 +301,18 @@ versions:
 environments:
   production: {version: v1}
 """
+_MORE_STRATEGIES = """\
+name: example
+owner: docs
+description: What the fleet itself has no strategy for.
+serving: {format: sklearn}
+versions:
+  v1: {uri: "gs://models/example/1"}
+  v2: {uri: "gs://models/example/2"}
+environments:
+  staging: {version: v1, shadow: v2}
+  production: {version: v1, canary: {version: v2, traffic: 10}, canaryStrategy: native}
+"""
 _MORE_COHORTS = {"example": Cohort("example", "", [], [])}
 
 _VARIABLES = {
@@ -311,6 +324,7 @@ _VARIABLES = {
     "queue": "The queue that the object is made for.",
     "cohort": "The cohort that the object is made for.",
     "mode_annotations": "The annotations that name KServe's mode and the owner of the replicas.",
+    "mirror": "The filter that sends the shadow copies; only where there is a shadow.",
     "scale_metric": "KServe's word for the metric; empty where KServe does not scale.",
     "service_account_secrets": "References to the Secrets of the ServiceAccount.",
     "resources": "What the kustomization lists under `resources`.",
@@ -339,11 +353,16 @@ class _Contexts:
 def _planned() -> Iterator[PlannedFile]:
     releases = list(pipeline.releases(ROOT))
     environments = {release.environment.name: release.environment for release in releases}
-    more = Document("model", "models/example.yaml", "example", _MORE, yamlio.load(_MORE))
+    newer = {name: dataclasses.replace(each, kserve="0.21") for name, each in environments.items()}
+    more = (
+        Document("model", "models/example.yaml", "example", text, yamlio.load(text))
+        for text in (_MORE, _MORE_STRATEGIES)
+    )
     for environment in environments.values():
         yield from plan.platform(dataclasses.replace(environment, cohorts=_MORE_COHORTS))
         yield from plan.delivery(environment)
-    for release in (*releases, *resolve.releases(more, environments)):
+    releases += (release for each in more for release in resolve.releases(each, newer))
+    for release in releases:
         yield from plan.base(release)
         yield from plan.overlay(release, "")
         yield plan.application(release)
@@ -535,6 +554,12 @@ def _help_text(name: str) -> str:
     return said.getvalue()
 
 
+def _ci_examples() -> dict[str, Callable[[], str]]:
+    """Give what `gen init --ci` writes a place where whoever has a repository already finds it."""
+    files = sorted((start.STARTER / "ci").iterdir())
+    return {f"examples/ci/{file.name}": partial(file.read_text, "utf-8") for file in files}
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/model.md": lambda: _document("model"),
     "docs/reference/environment.md": lambda: _document("environment"),
@@ -543,6 +568,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/templates.md": _templates,
     "docs/reference/command-line.md": _command_line,
     **_help_texts(),
+    **_ci_examples(),
 }
 
 

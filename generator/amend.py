@@ -12,7 +12,7 @@ from pathlib import Path
 
 from generator import edits, pipeline, write, yamlio
 from generator.documents import Document
-from generator.pipeline import Outcome
+from generator.pipeline import Edited, Outcome
 from generator.problems import GenError
 from generator.promotion import Move
 from generator.records import Change, Environment
@@ -49,10 +49,15 @@ def amend(
     *,
     today: str = "",
     dry: bool = False,
+    is_urgent: bool = False,
     keep: Keep | None = None,
 ) -> Amended:
-    """Edit a model and render it; with `dry`, write nothing. Raises GenError with every problem."""
-    amendment = _Amendment(root, Selection((model,)), today)
+    """Edit a model and render it; with `dry`, write nothing. Raises GenError with every problem.
+
+    What the edit does to what runs is refused as it would be before the merge, unless it
+    `is_urgent`.
+    """
+    amendment = _Amendment(root, Selection((model,)), today, is_urgent)
     if dry:
         return amendment.made(plan, amendment.compare)
     with write.locked(root):
@@ -67,6 +72,7 @@ class _Amendment:
     root: Path
     selection: Selection
     today: str
+    is_urgent: bool
 
     def made(self, plan: Plan, run: _Run, keep: Keep | None = None) -> Amended:
         """Plan an edit, run the stages over the edited document, and let somebody keep it."""
@@ -87,10 +93,8 @@ class _Amendment:
 
     def compare(self, before: Document, after: Document) -> Outcome:
         """Say what would change."""
-        instead = {before.path: after}
-        return pipeline.compare(
-            self.root, self.selection, texts=True, today=self.today, instead=instead
-        )
+        edit = Edited({before.path: after}, self.is_urgent)
+        return pipeline.compare(self.root, self.selection, texts=True, today=self.today, edit=edit)
 
     def apply(self, before: Document, after: Document) -> Outcome:
         """Write the document once nothing is wrong, then what follows from it."""
@@ -106,7 +110,7 @@ class _Amendment:
                 self.selection,
                 texts=True,
                 today=self.today,
-                instead={before.path: after},
+                edit=Edited({before.path: after}, self.is_urgent),
                 ready=ready,
             )
         except BaseException:

@@ -63,8 +63,13 @@ def query(settings: Settings, workload: str, namespace: str) -> str:
         "concurrency": runtime.concurrency,
     }
     template = known.get(metric, "")
-    selector = f'namespace="{namespace}",pod=~"{workload}-[a-z0-9]+-[a-z0-9]+"'
+    selector = pods(workload, namespace)
     return f"{template.format(selector=selector)}{_IDLE}" if template else ""
+
+
+def pods(workload: str, namespace: str) -> str:
+    """Write the matchers of a Deployment's own Pods, those that are gone included."""
+    return f'namespace="{namespace}",pod=~"{workload}-[a-z0-9]+-[a-z0-9]+"'
 
 
 def runtime_of(settings: Settings) -> runtimes.Runtime | None:

@@ -134,9 +134,20 @@ class Capacity:
             if not self._is_possible(kind):
                 flavors = (asked.flavor,) if asked.flavor in kind.flavors else kind.flavors
                 where = (self.environment.name, (asked.queue,), flavors)
-                return Outcome("never", *where, self._beyond(kind), ())
+                return Outcome("never", *where, self._beyond(kind._replace(flavors=flavors)), ())
         placed = self._placed(_load(self._rows([asked]), "minimum"))
         return self._outcome("never", placed, {}) if placed.shortage else None
+
+    def ceiling(self, asked: Demand) -> Outcome | None:
+        """Find out whether a model could never have its maximum, even if nothing else ran."""
+        if not asked.queue or not self.has_quota(asked) or self._is_larger_than_a_node(asked):
+            return None
+        if self.alone(asked):
+            return None
+        placed = self._placed(_load(self._rows([asked]), "maximum"))
+        if placed.shortage is None:
+            return None
+        return replace(self._outcome("ceiling", placed, {}), models=(asked.model,))
 
     def _is_possible(self, kind: Kind) -> bool:
         """Say whether one Pod of a kind could ever run."""
@@ -175,8 +186,9 @@ class Capacity:
     def together(self, demands: Iterable[Demand]) -> list[Outcome]:
         """Find out what does not fit at once, of models that would fit alone."""
         fitting = self._fitting(demands)
-        found = list(self._quota(self._rows(fitting)))
-        nodes = list(self._nodes(fitting, found))
+        modest = self._modest(fitting)
+        found = list(self._quota(self._rows(fitting), self._rows(modest)))
+        nodes = list(self._nodes(fitting, modest, found))
         full = {outcome.flavors for outcome in nodes if outcome.cause == "nodes"}
         quota = [o for o in found if o.cause != "update" or o.flavors not in full]
         return [*quota, *nodes, *self._hardware()]
@@ -189,6 +201,7 @@ class Capacity:
             if not asked.queue
             or (
                 self.has_quota(asked)
+                and not self._is_larger_than_a_node(asked)
                 and all(self._is_possible(self.kind(asked, pods)) for pods in asked.pods)
             )
         ]
@@ -197,7 +210,19 @@ class Capacity:
             return possible
         return [asked for asked in possible if self.alone(asked) is None]
 
-    def _quota(self, rows: list[Row]) -> Iterator[Outcome]:
+    def _modest(self, demands: list[Demand]) -> list[Demand]:
+        """Leave out what has no room for its maximum alone; where all have it at once, nothing."""
+        parts = assignment.parts(self.pools, _load(self._rows(demands), "maximum"))
+        if all(self._placed(part).shortage is None for part in parts):
+            return demands
+        return [asked for asked in demands if self.ceiling(asked) is None]
+
+    def _is_larger_than_a_node(self, asked: Demand) -> bool:
+        flavor = self.environment.flavors.get(asked.flavor)
+        nodes = nodes_of(self.environment, flavor) if flavor else []
+        return bool(nodes) and asked.pods[0].accelerators > max(nodes)[0]
+
+    def _quota(self, rows: list[Row], modest: list[Row]) -> Iterator[Outcome]:
         short: set[Kind] = set()
         for part in assignment.parts(self.pools, _load(rows, "minimum")):
             placed = self._placed(part)
@@ -206,10 +231,10 @@ class Capacity:
                 yield self._outcome("minimum", placed, _models(rows, "minimum"))
             else:
                 yield from self._stuck(_updates(rows, part), part, placed.usage)
-        for part in assignment.parts(self.pools, _load(rows, "maximum")):
+        for part in assignment.parts(self.pools, _load(modest, "maximum")):
             placed = self._placed(part)
             if placed.shortage and short.isdisjoint(part):
-                yield self._outcome("maximum", placed, _models(rows, "maximum"))
+                yield self._outcome("maximum", placed, _models(modest, "maximum"))
 
     def _stuck(
         self, wanted: Mapping[tuple[Kind, int], Counter[str]], part: Load, usage: Usage
@@ -233,7 +258,9 @@ class Capacity:
         for outcome, counts in found.values():
             yield replace(outcome, models=_largest_first(counts))
 
-    def _nodes(self, demands: list[Demand], found: list[Outcome]) -> Iterator[Outcome]:
+    def _nodes(
+        self, demands: list[Demand], modest: list[Demand], found: list[Outcome]
+    ) -> Iterator[Outcome]:
         """Find accelerators that there are not nodes for, where quota is no problem already."""
         for flavor in self.environment.flavors.values():
             causes = {outcome.cause for outcome in found if flavor.name in outcome.flavors}
@@ -241,12 +268,13 @@ class Capacity:
             if not nodes or "minimum" in causes:
                 continue
             users = [asked for asked in demands if self._is_bound(asked, flavor, nodes)]
+            scaled = [asked for asked in modest if self._is_bound(asked, flavor, nodes)]
             if packing.is_impossible(_by_size(users, "minimum"), nodes):
                 yield self._unhoused("nodes", flavor, users, nodes)
             elif "maximum" not in causes and packing.is_impossible(
-                _by_size(users, "maximum"), nodes
+                _by_size(scaled, "maximum"), nodes
             ):
-                yield self._unhoused("nodes-at-maximum", flavor, users, nodes)
+                yield self._unhoused("nodes-at-maximum", flavor, scaled, nodes)
 
     def _is_bound(self, asked: Demand, flavor: Flavor, nodes: Nodes) -> bool:
         """Say whether Pods can run on these nodes alone; too large a Pod is another rule's."""
@@ -386,6 +414,11 @@ def of(environment: Environment) -> Capacity:
 def of_release(release: Release) -> Outcome | None:
     """Find out whether a release could never run, whatever else there is."""
     return of(release.environment).alone(demand.of(release))
+
+
+def ceiling_of(release: Release) -> Outcome | None:
+    """Find out whether a release could never have its maximum, whatever else there is."""
+    return of(release.environment).ceiling(demand.of(release))
 
 
 def of_fleet(environments: Mapping[str, Environment], demands: Iterable[Demand]) -> list[Outcome]:

@@ -69,7 +69,8 @@ def report(environments: Iterable[Environment], demands: Iterable[Demand]) -> Re
         held = capacity.of(environment)
         lines += [*_queues(held, own), *_unqueued(environment, own)]
         costs += _costs(environment, own)
-        found += [*filter(None, map(held.alone, own)), *held.together(own)]
+        by_itself = [judge(asked) for judge in (held.alone, held.ceiling) for asked in own]
+        found += [*filter(None, by_itself), *held.together(own)]
     return Report(tuple(lines), tuple(costs), tuple(found))
 
 

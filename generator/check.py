@@ -81,7 +81,8 @@ def _problem(item: Json, violation: Violation, locate: Locate, path: str) -> Pro
     message = f"{place}: {violation.message}" if place else violation.message
     about = f"{item.get('kind')} {name} in {path}"
     where = locate(violation.pointer)
-    return Problem("E603", message, where, violation.hint, about=about)
+    hint = "put it in quotes" if violation.wants_text and not violation.hint else violation.hint
+    return Problem("E603", message, where, hint, about=about)
 
 
 class Objects:
@@ -109,7 +110,9 @@ def folder(files: Files, path: str, judge: Judge, traces: Traces) -> tuple[Objec
     try:
         composed = kustomize.composed(files, path)
     except GenError as error:
-        return Objects([], list), [*problems, *error.problems]
+        told = {problem.where.file for problem in problems}
+        problems += (problem for problem in error.problems if problem.where.file not in told)
+        return Objects([], list), problems
     for item in composed:
         if not judge.accepts(item):
             locate = partial(_locate, traces, list(files.values()), item, path)

@@ -1,6 +1,6 @@
 """The command line: the one place that prints, asks the clock and exits.
 
-Exit codes: 0 fine, 1 problems or drift, 2 usage, 3 a bug of gen, 130 interrupted.
+Exit codes: 0 fine, 1 problems or drift, 2 usage, 3 a bug of gen, 130 interrupted; `gate` has more.
 """
 
 from __future__ import annotations
@@ -23,20 +23,46 @@ if TYPE_CHECKING:
     from generator.completion import Command
     from generator.diff_report import Against
     from generator.documents import Document
+    from generator.gating import Judgement, Trial
     from generator.history import Change
     from generator.impact import TreeChange
+    from generator.measures import Reply
     from generator.pipeline import Outcome
     from generator.problems import Problem
     from generator.promotion import History, Move, Wish
     from generator.records import Environment, Release
     from generator.subjects import Selection, Shard
 
+
+def _root(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path:
+    """Take the folder that was named, or the nearest one that is a repository of models."""
+    root = ctx.meta["generator.root"] = value or _nearest_root()
+    if value is None and root != Path():
+        click.echo(f"gen works in {root}, where models/ and environments/ are", err=True)
+    return root
+
+
+def _nearest_root() -> Path:
+    """Look here and above, as far as the Git repository goes; here if there is none."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return Path()  # the folder is gone: whoever reads it says so
+    for folder in (here, *here.parents):
+        if (folder / "models").is_dir() and (folder / "environments").is_dir():
+            return Path(os.path.relpath(folder, here))
+        if (folder / ".git").exists():
+            break
+    return Path()
+
+
 _root_option = click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(),
+    callback=_root,
     metavar="DIR",
-    help="The repository that holds models/ and environments/.  [default: here]",
+    help="The repository that holds models/ and environments/."
+    "  [default: here, or the nearest folder above]",
 )
 _env_option = click.option(
     "--env",
@@ -58,6 +84,36 @@ def _shard(ctx: click.Context, option: click.Parameter, value: str | None) -> Sh
     if index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
         return Shard(int(index), int(count))
     raise click.BadParameter(f"{value} is not a part such as 3/8", ctx, option)
+
+
+def _reviewing(
+    ctx: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Take reviewers. Raises BadParameter for what CODEOWNERS would not take."""
+    from generator.codeowners import is_reviewer
+
+    for value in values:
+        if not is_reviewer(value):
+            raise click.BadParameter(f"{value!r} is neither @ORG/TEAM nor @USER", ctx, option)
+    return values
+
+
+def _organization(ctx: click.Context, option: click.Parameter, value: str | None) -> str:
+    """Take an organization, with its @ or without. Raises BadParameter for what is none."""
+    name = (value or "").removeprefix("@")
+    _reviewing(ctx, option, (f"@{name}",) if name else ())
+    return name
+
+
+def _reviewers(
+    ctx: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> Mapping[str, Sequence[str]]:
+    """Read `risk-ml=@example/risk,@ada`. Raises BadParameter unless it is like that."""
+    found = {}
+    for value in values:
+        owner, _, reviewers = value.partition("=")
+        found[owner] = _reviewing(ctx, option, tuple(reviewers.split(",")))
+    return found
 
 
 def run() -> None:
@@ -186,10 +242,12 @@ def render(
         ctx.exit(1)
 
 
-def _show_changes(outcome: Outcome, root: Path, *, diff: bool, check: bool) -> None:
+def _show_changes(
+    outcome: Outcome, root: Path, *, diff: bool, check: bool, noun: str = "warning"
+) -> None:
     from generator import reporting
 
-    _tell_warnings(outcome.warned, outcome.silenced)
+    _tell_warnings(outcome.warned, outcome.silenced, noun)
     changes = outcome.changes
     if diff and changes.total:
         click.echo(reporting.diff_text(changes.listed, terminal.style(sys.stdout)), nl=False)
@@ -203,8 +261,8 @@ def _show_changes(outcome: Outcome, root: Path, *, diff: bool, check: bool) -> N
         )
 
 
-def _tell_warnings(count: int, silenced: int) -> None:
-    told = [_counted(count, "warning")] if count else []
+def _tell_warnings(count: int, silenced: int, noun: str = "warning") -> None:
+    told = [_counted(count, noun)] if count else []
     told += [f"{silenced} silenced"] if silenced else []
     more = "; `gen validate` shows what they are about" if count else ""
     if told:
@@ -258,10 +316,10 @@ def _jobs() -> int:
 @click.option(
     "--format",
     "layout",
-    type=click.Choice(["text", "json", "github", "sarif"]),
+    type=click.Choice(["text", "json", "github", "gitlab", "sarif"]),
     default="text",
     show_default=True,
-    help="For people, for programs, as annotations of a pull request, or for code scanning.",
+    help="For people, for programs, for the lines of a pull request, or for code scanning.",
 )
 @click.option(
     "--base",
@@ -421,7 +479,7 @@ def explain(ctx: click.Context, model: str, environment: str | None, root: Path)
     from generator import pipeline, reporting
 
     if environment is None:
-        click.echo(_explained(ctx, model))
+        click.echo(_explained(ctx, root, model))
         return
     releases = pipeline.releases(root, _selection(ctx, root, (model,), (environment,)))
     if not releases:
@@ -430,18 +488,30 @@ def explain(ctx: click.Context, model: str, environment: str | None, root: Path)
     terminal.show_table(("setting", "from", "value"), rows)
 
 
-def _explained(ctx: click.Context, code: str) -> str:
-    """Explain a code. Raises UsageError with the likeliest one."""
+def _explained(ctx: click.Context, root: Path, name: str) -> str:
+    """Explain a code. Raises UsageError for another name, with what it may have meant."""
     from generator import rule_texts
     from generator.schema import suggestion
 
     try:
-        return rule_texts.explained(code.upper())
+        return rule_texts.explained(name.upper())
     except KeyError:
-        if not code[1:].isdecimal():
-            raise click.UsageError(f"name an environment of `{code}` too", ctx) from None
-        hint = suggestion(code.upper(), rule_texts.known())
-        raise click.UsageError(f"there is no code `{code}`: {hint}", ctx) from None
+        if not name[1:].isdecimal():
+            _refuse_to_explain(ctx, root, name)
+        hint = suggestion(name.upper(), rule_texts.known())
+        raise click.UsageError(f"there is no code `{name}`: {hint}", ctx) from None
+
+
+def _refuse_to_explain(ctx: click.Context, root: Path, model: str) -> NoReturn:
+    """Raise UsageError with the environments of a model, or with the likeliest model."""
+    from generator import load, timeline
+
+    _selection(ctx, root, (model,), ())
+    document = load.document(root, "model", root / "models" / f"{model}.yaml")
+    live = list(timeline.blocks(document.data))
+    example = f", as in `gen explain {model} {live[0]}`" if live else ""
+    places = f" ({', '.join(live)})" if live else ""
+    raise click.UsageError(f"name an environment of {model}{places} too{example}", ctx)
 
 
 @main.command()
@@ -592,6 +662,8 @@ _one_env_option = click.option(
 @click.option("--finish", is_flag=True, help="Make the canary the version.")
 @click.option("--standby", is_flag=True, help="Keep the version that served warm.")
 @click.option("--no-standby", "cold", is_flag=True, help="Stop the version that was kept warm.")
+@click.option("--shadow", is_flag=True, help="Send the version copies of the requests, only.")
+@click.option("--no-shadow", "alone", is_flag=True, help="Stop the version that gets copies.")
 @_amending
 @click.pass_context
 def promote(
@@ -628,15 +700,17 @@ def promote(
 
 _EXCLUSIVE = (
     {"version": "--version", "source": "--from"},
-    {"traffic": "--traffic", "next_step": "--next", "finish": "--finish"},
-    {"standby": "--standby", "cold": "--no-standby"},
+    {"traffic": "--traffic", "next_step": "--next", "finish": "--finish"}
+    | {"shadow": "--shadow", "alone": "--no-shadow"},
+    {"standby": "--standby", "cold": "--no-standby"}
+    | {"shadow": "--shadow", "alone": "--no-shadow"},
 )
+_REFUSALS = {"cold": "standby", "alone": "shadow"}
+"""Options that say no, and what to."""
 
 
 def _wish(ctx: click.Context, asked: dict[str, Any]) -> Wish:
     """Read the options of a promotion. Raises UsageError if they do not go together."""
-    from dataclasses import replace
-
     from generator.promotion import Wish
 
     given = {name for name, value in asked.items() if value is not None and value is not False}
@@ -647,8 +721,8 @@ def _wish(ctx: click.Context, asked: dict[str, Any]) -> Wish:
     if not given - {"standby"}:
         hint = "--version VERSION, --from ENV, --traffic PERCENT, --next or --finish"
         raise click.UsageError(f"say what to promote: {hint}", ctx)
-    wish = Wish(**{name: asked[name] for name in given - {"cold"}})
-    return replace(wish, standby=False) if "cold" in given else wish
+    wished = {name: asked[name] for name in given - _REFUSALS.keys()}
+    return Wish(**wished | {_REFUSALS[name]: False for name in given & _REFUSALS.keys()})
 
 
 @main.command()
@@ -670,7 +744,8 @@ def rollback(
     """Go back to what was live before.
 
     A canary is removed if there is one. Otherwise the version on standby serves again and the other
-    one stays warm; without a standby, it is the version that Git says was live before.
+    one stays warm; without a standby, it is the version that Git says was live before. Withdrawn
+    versions are passed over. What is wrong with the way there is told and does not stop anybody.
     """
     from generator import promotion
 
@@ -681,7 +756,168 @@ def rollback(
         return promotion.roll_back(now, version or "", history)
 
     _selection(ctx, root, (model,), (environment,))
-    _amend(ctx, root, model, plan, dry=dry, diff=diff, commit=commit)
+    _amend(ctx, root, model, plan, dry=dry, diff=diff, commit=commit, is_urgent=True)
+
+
+def _window(ctx: click.Context, option: click.Parameter, value: str | None) -> int:
+    """Read a duration as seconds; 0 without one. Raises BadParameter for anything else."""
+    import re
+
+    from generator import durations
+
+    if value is None:
+        return 0
+    if re.fullmatch("[1-9][0-9]{0,4}[smhd]", value):
+        return durations.seconds(value)
+    raise click.BadParameter(f"{value} is no duration such as 90s, 30m, 4h or 2d", ctx, option)
+
+
+def _token(ctx: click.Context, option: click.Parameter, value: Path | None) -> str:
+    """Read a token from a file. Raises BadParameter for what no header can carry."""
+    if value is None:
+        return ""
+    try:
+        token = value.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{value} cannot be read: {error}", ctx, option) from None
+    if not token or not token.isprintable() or " " in token:
+        raise click.BadParameter(f"{value} does not hold one token", ctx, option)
+    return token
+
+
+@main.command()
+@click.argument("model")
+@_one_env_option
+@click.option(
+    "--format", "layout", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@click.option(
+    "--window",
+    metavar="DURATION",
+    callback=_window,
+    help="Look back so far, such as 30m.  [default: `rollout.soak`, or since the traffic is so]",
+)
+@click.option("--address", metavar="URL", help="Prometheus as it is reached from here.")
+@click.option(
+    "--bearer-token-file",
+    "token",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    callback=_token,
+    help="Holds the token that Prometheus, or what stands in front of it, asks for.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=30.0,
+    metavar="SECONDS",
+    help="How long Prometheus may take for everything.  [default: 30]",
+)
+@_root_option
+@click.pass_context
+def gate(
+    ctx: click.Context,
+    model: str,
+    environment: str,
+    layout: str,
+    window: int,
+    address: str | None,
+    token: str,
+    timeout: float,
+    root: Path,
+) -> None:
+    """Say whether the canary of MODEL in ENV may grow, by what Prometheus knows of it.
+
+    Requests, errors and latency of the canary are compared with those of the version that serves,
+    by the limits in `rollout.gate`. What is not known never lets a canary grow.
+
+    Exit codes: 0 advance, 10 wait, 11 roll back, 12 Prometheus could not be asked, 1 a problem of
+    the repository, 2 usage. Nothing is changed: the last line is the command that does it.
+    """
+    import time
+
+    from generator import gate_report, gating
+
+    release = _one_release(ctx, root, model, environment)
+    where = _prometheus_of(release, address)
+    trial = _with_git(ctx, lambda past: gating.trial(release, past, time.time(), window), root)
+    found = gating.judged(trial, _asked(ctx, trial, where, token, timeout))
+    if layout == "json":
+        click.echo(gate_report.as_json(found))
+    else:
+        _show_judgement(found)
+    ctx.exit(_GATE_CODES[found.verdict.decision])
+
+
+_GATE_CODES = {"advance": 0, "wait": 10, "roll back": 11}
+_UNANSWERED = 12
+
+
+def _one_release(ctx: click.Context, root: Path, model: str, environment: str) -> Release:
+    """Resolve a model in an environment. Raises UsageError if it is not live there."""
+    from generator import pipeline
+
+    releases = pipeline.releases(root, _selection(ctx, root, (model,), (environment,)))
+    if not releases:
+        raise click.UsageError(f"{model} is not live in {environment}", ctx)
+    return releases[0]
+
+
+def _prometheus_of(release: Release, address: str | None) -> str:
+    """Take the address that was given, or the environment's. Raises GenError without either."""
+    from generator.problems import GenError
+
+    known = address or release.environment.prometheus
+    if known:
+        return known
+    message = f"environment {release.environment.name} has no `platform.prometheus`"
+    hint = "add it, or name one that is reached from here: `--address`"
+    document = release.environment.document
+    raise GenError([document.problem("E302", message, ("platform",), hint=hint, key=True)])
+
+
+def _with_git(ctx: click.Context, run: Callable[[History], Trial], root: Path) -> Trial:
+    """Run what asks Git for the past. Raises UsageError if Git does not know."""
+    from generator.git import GitError
+
+    try:
+        return run(_history(root, ""))
+    except GitError as error:
+        raise click.UsageError(str(error), ctx) from None
+
+
+def _asked(
+    ctx: click.Context, trial: Trial, address: str, token: str, timeout: float
+) -> Sequence[Reply]:
+    """Ask Prometheus, or say why that cannot be, and leave."""
+    from generator import gating
+    from generator.problems import GenError
+    from generator.prometheus import Prometheus, Unanswered, Unfit
+
+    try:
+        queries = [question.query for _, question in trial.asked]
+        return Prometheus(address, token).answers(queries, timeout)
+    except Unanswered as error:
+        query = error.query if isinstance(error, Unfit) else ""
+        own = gating.blame(trial, query, error.message, error.hint)
+        if own is not None:
+            raise GenError([own]) from None
+        click.echo(f"Error: {error.message}", err=True)
+        for label, text in (("query", query), ("hint", error.hint)):
+            click.echo(f"    {label}: {text}" if text else "", err=True, nl=bool(text))
+        ctx.exit(_UNANSWERED)
+
+
+def _show_judgement(found: Judgement) -> None:
+    from generator import gate_report
+
+    click.echo(gate_report.headline(found))
+    for remark in gate_report.remarks(found):
+        click.echo(f"note: {remark}", err=True)
+    click.echo()
+    terminal.show_table(gate_report.header(found), gate_report.table(found))
+    if found.command:
+        click.echo(f"\n{found.command}")
 
 
 @main.group()
@@ -710,7 +946,7 @@ def add(
     root: Path,
 ) -> None:
     """Append a version to MODEL. It is live nowhere until it is promoted."""
-    from generator import promotion
+    from generator import artifacts
 
     written = {"uri": uri, "image": image, "args": list(args)}
     artifact = {key: value for key, value in written.items() if value}
@@ -718,7 +954,37 @@ def add(
         raise click.UsageError("say what the version is: --uri, --image or --arg", ctx)
 
     def plan(document: Document, _: Mapping[str, Environment]) -> Move:
-        return promotion.add(document, name, artifact)
+        return artifacts.add(document, name, artifact)
+
+    _selection(ctx, root, (model,), ())
+    _amend(ctx, root, model, plan, dry=dry, diff=diff, commit=commit)
+
+
+@version.command()
+@click.argument("model")
+@click.argument("name", metavar="VERSION")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for whoever names it next.")
+@_amending
+@click.pass_context
+def withdraw(
+    ctx: click.Context,
+    model: str,
+    name: str,
+    reason: str,
+    dry: bool,
+    diff: bool,
+    commit: bool,
+    root: Path,
+) -> None:
+    """Mark a version of MODEL, so that it is never live again.
+
+    It stays in the file with its reason, and whoever promotes it, or reverts to it, is refused with
+    that. While it is live it cannot be withdrawn.
+    """
+    from generator import artifacts
+
+    def plan(document: Document, _: Mapping[str, Environment]) -> Move:
+        return artifacts.withdraw(document, name, reason)
 
     _selection(ctx, root, (model,), ())
     _amend(ctx, root, model, plan, dry=dry, diff=diff, commit=commit)
@@ -749,7 +1015,15 @@ def _history(root: Path, way_out: str) -> History:
 
 
 def _amend(
-    ctx: click.Context, root: Path, model: str, plan: Plan, *, dry: bool, diff: bool, commit: bool
+    ctx: click.Context,
+    root: Path,
+    model: str,
+    plan: Plan,
+    *,
+    dry: bool,
+    diff: bool,
+    commit: bool,
+    is_urgent: bool = False,
 ) -> None:
     """Edit a model and tell what that did. Raises UsageError if Git stands against it."""
     from generator.amend import Refused, amend
@@ -757,7 +1031,7 @@ def _amend(
 
     try:
         keep = _committing(root, model) if commit and not dry else None
-        amended = amend(root, model, plan, today=_today(), dry=dry, keep=keep)
+        amended = amend(root, model, plan, today=_today(), dry=dry, is_urgent=is_urgent, keep=keep)
     except GitError as error:
         raise click.UsageError(f"{error}; nothing was changed", ctx) from None
     except Refused as error:
@@ -786,7 +1060,11 @@ def _committing(root: Path, model: str) -> Keep:
 
 
 def _show_amended(amended: Amended, root: Path, *, diff: bool) -> None:
+    """Show an edit with what it does to what runs, which no later run without a base tells."""
+    from dataclasses import replace
+
     from generator import reporting
+    from generator.rules import catalogue
 
     click.echo(amended.move.sentence)
     for note in amended.move.notes:
@@ -795,7 +1073,12 @@ def _show_amended(amended: Amended, root: Path, *, diff: bool) -> None:
         return
     style = terminal.style(sys.stdout)
     click.echo(reporting.diff_text([amended.document], style), nl=False)
-    _show_changes(amended.outcome, root, diff=diff, check=False)
+    costs = [problem for problem in amended.outcome.warnings if catalogue.is_of_changes(problem)]
+    if costs:
+        texts = {amended.document.path: amended.document.after}
+        terminal.show_problems(costs, root, texts=texts)
+    others = replace(amended.outcome, warned=len(amended.outcome.warnings) - len(costs))
+    _show_changes(others, root, diff=diff, check=False, noun="more warning" if costs else "warning")
 
 
 @main.command()
@@ -833,6 +1116,191 @@ def capacity(ctx: click.Context, environments: tuple[str, ...], layout: str, roo
             terminal.show_table(capacity_report.COSTS, capacity_report.cost_table(found))
         for line in capacity_report.told_outcomes(found):
             click.echo(line, err=True)
+
+
+@main.command()
+@click.option(
+    "--map",
+    "reviewers",
+    multiple=True,
+    callback=_reviewers,
+    metavar="OWNER=@ORG/TEAM",
+    help="Who reviews the models of an owner; several with commas; repeatable.",
+)
+@click.option(
+    "--org",
+    metavar="ORG",
+    callback=_organization,
+    help="Owners that have no --map are teams: @ORG/OWNER.",
+)
+@click.option(
+    "--platform",
+    multiple=True,
+    callback=_reviewing,
+    metavar="@ORG/TEAM",
+    help="Who reviews environments, templates and what all models share; repeatable.",
+)
+@click.option(
+    "--check",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Exit 1 unless FILE has this section; show what differs.",
+)
+@_root_option
+@click.pass_context
+def codeowners(
+    ctx: click.Context,
+    reviewers: Mapping[str, Sequence[str]],
+    org: str,
+    platform: tuple[str, ...],
+    file: Path | None,
+    root: Path,
+) -> None:
+    """Print who reviews what, from the `owner` of each model, as a section of CODEOWNERS.
+
+    It is printed and not written. With --check, CI says when a model came, went or got another
+    owner and the committed file does not know.
+    """
+    from generator import codeowners as sections
+    from generator import pipeline
+
+    owners = {release.model: release.owner for release in pipeline.releases(root)}
+    teams = {owner: [f"@{org}/{owner}"] for owner in owners.values() if org} | dict(reviewers)
+    unknown = sorted({owner for owner in owners.values() if owner not in teams})
+    if unknown:
+        hint = f"--map {unknown[0]}=@ORG/TEAM, or --org ORG for all"
+        raise click.UsageError(f"nobody is known to review for {', '.join(unknown)}: {hint}", ctx)
+    section = sections.section(owners, teams, platform)
+    if file is None:
+        click.echo(section, nl=False)
+    elif _told_stale(file, section):
+        ctx.exit(1)
+
+
+def _told_stale(file: Path, section: str) -> bool:
+    """Say whether a file lacks a section, and show what differs if it does."""
+    from generator import codeowners as sections
+    from generator import reporting
+    from generator.records import Change
+
+    try:
+        before = sections.found(file.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        before = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file} cannot be read: {error}") from None
+    if before == section:
+        click.echo(f"{file} says who reviews what")
+        return False
+    change = Change("update", file.as_posix(), before, section)
+    click.echo(reporting.diff_text([change], terminal.style(sys.stdout)), nl=False)
+    click.echo(f"{file} does not say who reviews what: put these lines there", err=True)
+    return True
+
+
+@main.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+@click.option(
+    "--ci",
+    "runners",
+    multiple=True,
+    type=click.Choice(["github", "gitlab", "pre-commit"]),
+    help="Also write what checks each change there; repeatable.",
+)
+def init(directory: Path, runners: tuple[str, ...]) -> None:
+    """Write a repository to start from: an environment, a model, a README.
+
+    No file is ever overwritten: if one is in the way, nothing is written.
+    """
+    from generator import start, write
+
+    files = [((directory / path).as_posix(), text) for path, text in start.repository(runners)]
+    write.create(Path(), files)
+    for path, _ in files:
+        click.echo(f"create   {path}")
+    click.echo("next: README.md says what to change first, and `gen render` renders it", err=True)
+
+
+@main.command()
+@click.argument("model")
+@click.option("--format", "model_format", metavar="FORMAT", help="What KServe serves, as sklearn.")
+@click.option("--image", metavar="IMAGE", help="An image of your own instead.")
+@click.option(
+    "--owner",
+    default="my-team",
+    show_default=True,
+    metavar="TEAM",
+    help="The team that answers for it.",
+)
+@click.option(
+    "--env",
+    "-e",
+    "environments",
+    multiple=True,
+    metavar="ENV",
+    help="Where it goes live; repeatable.  [default: the one that there is]",
+)
+@_root_option
+@click.pass_context
+def new(
+    ctx: click.Context,
+    model: str,
+    model_format: str | None,
+    image: str | None,
+    owner: str,
+    environments: tuple[str, ...],
+    root: Path,
+) -> None:
+    """Write models/MODEL.yaml to start from, with comments on what may be there.
+
+    It is valid at once, for sklearn if nothing else is asked for. A file that is there is never
+    overwritten.
+    """
+    from generator import pipeline, start, validate, write
+    from generator.subjects import Selection
+
+    _refuse_options(ctx, model, model_format, image)
+    _selection(ctx, root, (), environments)
+    wanted = tuple(dict.fromkeys(environments)) or _only_environment(ctx, root)
+    document = start.model(
+        model, owner, wanted, model_format=model_format or "sklearn", image=image or ""
+    )
+    if problems := validate.problems(document):
+        terminal.show_problems(problems, root, texts={document.path: document.text})
+        click.echo("nothing was written: these are the lines that there would be", err=True)
+        ctx.exit(1)
+    write.create(root, [(document.path, document.text)])
+    click.echo(f"create   {(root / document.path).as_posix()}")
+    pipeline.everything(root, Selection((model,)), today=_today())
+    click.echo(f"next: write what is yours there, then `gen render {model}`", err=True)
+
+
+def _refuse_options(
+    ctx: click.Context, model: str, model_format: str | None, image: str | None
+) -> None:
+    """Raise UsageError for what no spec may be called or be, with the likeliest other word."""
+    from generator import start
+    from generator.schema import suggestion
+
+    if why := start.misnamed(model):
+        raise click.UsageError(f"`{model}` is no name for a model: {why}", ctx)
+    if model_format and image:
+        raise click.UsageError("--format and --image exclude each other", ctx)
+    if model_format and model_format not in start.formats():
+        hint = suggestion(model_format, start.formats())
+        raise click.UsageError(f"there is no format `{model_format}`: {hint}", ctx)
+
+
+def _only_environment(ctx: click.Context, root: Path) -> tuple[str, ...]:
+    """Name the environment if there is one. Raises UsageError if there are several."""
+    from generator import load
+
+    known = load.names(root, "environment")
+    if len(known) != 1:
+        names = f" --env {', --env '.join(known)}" if known else " environments/ is empty"
+        raise click.UsageError(f"say where it goes live:{names}", ctx)
+    return tuple(known)
 
 
 @main.command()

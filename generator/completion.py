@@ -1,7 +1,7 @@
 """Shell completion as scripts that know every command themselves: a Tab starts no Python.
 
-Names of models and environments are those of the files in models/ and environments/ of the folder
-that the shell is in.
+Names of models and environments are those of the files in models/ and environments/ of the
+repository that the shell is in.
 """
 
 from __future__ import annotations
@@ -50,8 +50,12 @@ def zsh(commands: Sequence[Command]) -> str:
 
 _BASH = """\
 _gen_names() {
-    local file
-    for file in "$1"/*.yaml; do
+    local file root=.
+    until [ -d "$root/models" ] && [ -d "$root/environments" ]; do
+        [ "$root" -ef / ] && return
+        root=$root/..
+    done
+    for file in "$root/$1"/*.yaml; do
         [ -e "$file" ] && file=${file##*/} && printf '%s\\n' "${file%.yaml}"
     done
 }
@@ -107,7 +111,12 @@ def fish(commands: Sequence[Command]) -> str:
 
 _FISH_HELPERS = (
     "function __gen_names",
-    "    for file in $argv[1]/*.yaml; basename $file .yaml; end",
+    "    set -l root .",
+    "    while not test -d $root/models -a -d $root/environments",
+    "        test (realpath $root) = /; and return",
+    "        set root $root/..",
+    "    end",
+    "    for file in $root/$argv[1]/*.yaml; basename $file .yaml; end",
     "end",
 )
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from generator import autoscaling, inventory, naming, quantities, runtimes, settings
+from generator import (
+    autoscaling,
+    inventory,
+    measures,
+    naming,
+    native,
+    quantities,
+    runtimes,
+    settings,
+)
 from generator.documents import Document
 from generator.problems import Problem
 from generator.records import Environment, Json, Strategy
@@ -112,7 +121,8 @@ def of_release(
 ) -> Iterator[Problem]:
     """Find what is wrong in one environment, given how versions share traffic there."""
     yield from _versions(model, environment.name)
-    yield from _sharing(model, environment, merged, strategy)
+    refused = list(native.refusals(environment, merged))
+    yield from refused or _sharing(model, environment, merged, strategy)
     yield from _queue(environment, merged)
     yield from _gpu(environment, merged)
     yield from _amounts(merged)
@@ -123,7 +133,7 @@ def of_release(
 
 
 def live_versions(block: Json) -> list[tuple[tuple[str, ...], str]]:
-    """List the versions of a block with the keys that name them: stable, canary, standby, shadow."""
+    """List the versions of a block with the keys that name them, the stable one first."""
     named: list[tuple[tuple[str, ...], str]] = [(("version",), block["version"])]
     if "canary" in block:
         named.append((("canary", "version"), block["canary"]["version"]))
@@ -157,19 +167,26 @@ def _sharing(
     if strategy == "route":
         yield from _copies(model, environment)
         return
+    if strategy == "native":
+        yield from native.problems(model, environment, merged)
     block = model.data["environments"][environment.name]
-    for keys in _shared_keys(block):
-        if (strategy, keys) != ("knative", ("canary",)):
+    for keys in _shared_keys(block, strategy):
+        if not takes(strategy, keys[-1]):
             code, reason, hint = why_alone(environment, merged, strategy, keys[-1])
             pointer = ("environments", environment.name, *keys)
             message = f"no `{keys[-1]}` here: {reason}"
             yield model.problem(code, message, pointer, hint=hint, key=True)
 
 
-def _shared_keys(block: Json) -> Iterator[tuple[str, ...]]:
+def takes(strategy: Strategy, key: str) -> bool:
+    """Say whether versions that share traffic in this way may have a canary, or another role."""
+    return strategy == "route" or (key == "canary" and strategy in ("knative", "native"))
+
+
+def _shared_keys(block: Json, strategy: Strategy) -> Iterator[tuple[str, ...]]:
     """Give the keys that ask for more than one version, or for a way to one of them."""
     yield from ((key,) for key in ("canary", "standby", "shadow") if key in block)
-    if "header" in block.get("canary", {}):
+    if strategy != "single" and "header" in block.get("canary", {}):
         yield "canary", "header"
 
 
@@ -186,11 +203,37 @@ def _copies(model: Document, environment: Environment) -> Iterator[Problem]:
             f"the Gateway API copies a part of the requests since 1.3, and `platform.kserve.gateway"
             f"` of environment {environment.name} {found}"
         )
-        hint = 'remove it, or add `version: "1.3"` to the gateway if its controller supports that'
+        hint = 'remove it, or write `version: "1.3"` beside its name if its controller has that'
         yield model.problem("C031", message, pointer, hint=hint, key=True)
 
 
 _ONLY_BEHIND_A_ROUTE = ("shadow", "header")
+_STANDARD = "use an environment in Standard mode with a Gateway"
+_BACK = "remove it, or write `canaryStrategy: route`"
+
+_ALONE = {
+    ("knative", "shared"): (
+        "C003",
+        "Knative keeps no second version that gets no traffic",
+        "remove it, or use `canary`",
+    ),
+    ("knative", "routed"): (
+        "C030",
+        "Knative makes the route itself, which copies nothing and looks at no header",
+        f"remove it, or {_STANDARD}",
+    ),
+    ("native", "shared"): (
+        "C033",
+        "`canaryStrategy: native` knows a canary and no third version",
+        _BACK,
+    ),
+    ("native", "routed"): (
+        "C030",
+        "with `canaryStrategy: native` KServe makes the route, without copies and headers",
+        _BACK,
+    ),
+}
+"""Why there is less than a route of gen's own gives: the rule's code, the reason, the way out."""
 
 
 def why_alone(
@@ -203,19 +246,8 @@ def why_alone(
             "a plain Deployment is updated in place",
             "serve with `backend: kserve`, or remove it",
         )
-    if strategy == "knative" and key in _ONLY_BEHIND_A_ROUTE:
-        return (
-            "C030",
-            "Knative makes the route itself, which copies nothing and looks at no header",
-            "remove it, or use an environment in Standard mode with a Gateway",
-        )
-    if strategy == "knative":
-        return (
-            "C003",
-            "Knative keeps no second version that gets no traffic",
-            "remove it, or use `canary`",
-        )
-    return (
+    found = _ALONE.get((strategy, "routed" if key in _ONLY_BEHIND_A_ROUTE else "shared"))
+    return found or (
         "C002",
         f"environment {environment.name} has no `platform.kserve.gateway`, and without a Gateway "
         "KServe in Standard mode ignores a traffic split",
@@ -300,6 +332,8 @@ def _scaling(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy
 ) -> Iterator[Problem]:
     yield from autoscaling.problems(merged, environment, knative=strategy == "knative")
+    if strategy == "native":
+        return
     for role in settings.SCALED_APART:
         own = settings.of_role(model, environment.name, merged, role)
         if own is not merged:
@@ -313,7 +347,8 @@ def _rollout(merged: Settings) -> Iterator[Problem]:
             message = f"{following} % is not more than the {step} % of the step before"
             hint = f"write `steps: {sorted(set(steps))}`"
             yield merged.problem("E204", message, ("rollout", "steps"), hint)
-            return
+            break
+    yield from measures.problems(merged)
 
 
 def _lengths(
@@ -322,7 +357,8 @@ def _lengths(
     backend, namespace = merged.get("serving", "backend"), environment.namespace
     block = model.data["environments"][environment.name]
     knative = strategy == "knative"
-    for keys, version in live_versions(block) if strategy == "route" else [((), "")]:
+    is_named = strategy in ("route", "native")
+    for keys, version in live_versions(block) if is_named else [((), "")]:
         name = f"{model.name}-{version}" if version else model.name
         code, what, longest = max(
             naming.derived(name, backend, namespace, knative=knative), key=lambda each: len(each[2])

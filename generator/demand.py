@@ -66,7 +66,7 @@ class Demand:
 
 
 def of(release: Release) -> Demand:
-    """Add up what a release asks for: its stable, canary and standby version."""
+    """Add up what a release asks for: every live version, whether it answers or not."""
     return Demand(
         release.model,
         release.environment.name,
@@ -151,7 +151,7 @@ def amount(resource: str, quantity: str | float) -> int:
 def told(resource: str, value: int) -> str:
     """Write an amount as a person would: `1500m` or `2` cores, `512Mi`, `8` pieces."""
     if resource == CPU:
-        return quantities.canonical(f"{value}m")
+        return f"{value}m" if value % 1000 else str(value // 1000)
     if resource != MEMORY or value % 1024:
         return str(value)
     return quantities.canonical(f"{value // 1024}Ki")

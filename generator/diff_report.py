@@ -20,8 +20,8 @@ from generator.summary import Cells, Entry, Line, Row, Section, Summary, models_
 Style = Callable[[str, str], str]
 """Colours a text by what it is."""
 
-LIMIT = 65_536
-"""Characters that GitHub takes in a comment; GitLab takes more."""
+LIMIT = 65_000
+"""Characters of a comment: GitHub takes 65,536, and whoever writes one may add a line."""
 
 
 class Against(NamedTuple):
@@ -39,7 +39,8 @@ def headline(found: Summary, against: Against) -> str:
     if found.is_blind:
         return f"Nothing can be compared with {against}."
     if not found.sections:
-        return f"Nothing differs from {against}."
+        what = "Nothing that runs" if found.withdrawn else "Nothing"
+        return f"{what} differs from {against}."
     models = _counted(found.models, "model")
     places = _counted(len(found.sections), "environment")
     pods = "no Pods restart"
@@ -80,6 +81,8 @@ def as_text(change: TreeChange, against: Against, style: Style, width: int = 0) 
     found = summary.of(change)
     page = _Page(style, width)
     page.add(headline(found, against), style="")
+    for sentence in found.withdrawn:
+        page.add(sentence, style="warning")
     if found.deletions:
         page.add("")
         page.add("DELETED", style="error")
@@ -242,6 +245,7 @@ def as_markdown(change: TreeChange, against: Against, limit: int = LIMIT) -> str
     """Write a change as a comment of a pull request, with the least important left out if long."""
     found = summary.of(change)
     head = f"**{_escaped(headline(found, against))}**\n"
+    head += "".join(f"\n{_escaped(sentence)}\n" for sentence in found.withdrawn)
     blocks = [*_deleted(found), *(block for s in found.sections for block in _blocks(s))]
     kept = _fitting(blocks, limit - _size(head) - _FOLDED_RESERVE)
     parts = [head]
@@ -404,6 +408,7 @@ def as_json(change: TreeChange, against: Against) -> str:
     document = {
         "base": {"name": against.name, "commit": against.commit or None},
         "comparable": not change.is_blind,
+        "withdrawn": list(change.withdrawn),
         "environments": [
             {
                 "environment": environment.name,
@@ -445,7 +450,7 @@ def _subject_json(subject: SubjectChange) -> Json:
 def _state_json(state: State | None) -> Json | None:
     if state is None:
         return None
-    canary, standby = state.role("canary"), state.role("standby")
+    canary, standby, shadow = map(state.role, ("canary", "standby", "shadow"))
     return {
         "strategy": state.strategy,
         "version": state.stable.version,
@@ -453,6 +458,7 @@ def _state_json(state: State | None) -> Json | None:
         "canary": canary.version if canary else None,
         "canaryTraffic": canary.traffic if canary else 0,
         "standby": standby.version if standby else None,
+        "shadow": shadow.version if shadow else None,
         "replicas": {"min": state.replicas.minimum, "max": state.replicas.maximum},
         "gpus": {"min": state.gpus.minimum, "max": state.gpus.maximum},
         "costPerMonth": {"min": state.cost.minimum, "max": state.cost.maximum},

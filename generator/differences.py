@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from generator import comparison, impact, load, workers
+from generator import comparison, impact, load, withdrawals, workers
 from generator.comparison import Verb
 from generator.documents import Document
 from generator.impact import EnvironmentChange, SubjectChange, TreeChange
@@ -63,6 +63,7 @@ def of(
         environments=tuple(_by_environment(sides, (c for done in found for c in done.changes))),
         problems=merged([*sides.after.told(), *(p for done in found for p in done.problems)]),
         problems_before=merged(p for done in found for p in done.problems_before),
+        withdrawn=tuple(sentence for done in found for sentence in done.withdrawn),
     )
 
 
@@ -79,6 +80,7 @@ class _Done(NamedTuple):
     changes: list[SubjectChange]
     problems: tuple[Problem, ...] = ()
     problems_before: tuple[Problem, ...] = ()
+    withdrawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ class _Sides:
             before = self.before.composed(former, item.wanted)
         except GenError as error:
             return _Done([], problems_before=error.problems)
-        return _Done(list(self._changes(item, before, after)))
+        changes = list(self._changes(item, before, after))
+        return _Done(changes, withdrawn=tuple(_withdrawn(former, document)))
 
     def _changes(
         self, item: _Item, before: Mapping[str, Composed], after: Mapping[str, Composed]
@@ -190,6 +193,20 @@ class _Sides:
             ),
             cascade=known.argocd.cascade,
         )
+
+
+def _withdrawn(before: Document | None, after: Document | None) -> Iterator[str]:
+    """Say which marks come and go between two documents of a model."""
+    if before is None or after is None or before is after:
+        return
+    versions = after.data["versions"]
+    for version, entry in before.data["versions"].items():
+        was = withdrawals.of({version: entry}, version)
+        now = withdrawals.of({version: versions[version]}, version) if version in versions else was
+        if now and not was:
+            yield f"{after.name}: {now.told(version)}"
+        elif was and not now:
+            yield f"{after.name}: {version} is not withdrawn any more ({was.reason})"
 
 
 @dataclass(frozen=True, slots=True)

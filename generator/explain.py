@@ -12,6 +12,7 @@ from generator.yamlio import pointers
 _SHARING = {
     "knative": "Knative splits traffic over revisions of one InferenceService",
     "route": "Standard mode with a Gateway: one InferenceService per version behind an HTTPRoute",
+    "native": "`canaryStrategy`: KServe splits traffic over predictors of one InferenceService",
     "single": "one workload, updated in place",
 }
 _OWNERS = {
@@ -78,10 +79,19 @@ def _placement(release: Release) -> Iterator[Origin]:
         yield Origin("toleration", f"{toleration['key']}:{toleration['effect']}", where)
 
 
+def _requests(variant: Variant) -> str:
+    """Say which requests a variant gets."""
+    if variant.role == "shadow":
+        return f"copies of {variant.mirrored} % of the requests"
+    header = variant.header
+    more = f", and requests with `{header.name}: {header.value}`" if header else ""
+    return f"{variant.traffic} % of the traffic{more}"
+
+
 def _variant(variant: Variant) -> Iterator[Origin]:
     owner = variant.scaling.autoscaler
     prefix = f"{variant.role} {variant.artifact.version}"
-    yield Origin(f"{prefix}: workload", variant.name, None, f"{variant.traffic} % of the traffic")
+    yield Origin(f"{prefix}: workload", variant.name, None, _requests(variant))
     yield Origin(f"{prefix}: autoscaler", owner, None, _OWNERS[owner])
     if variant.scaling.query:
         yield Origin(

@@ -52,13 +52,13 @@ def of_release(release: Release) -> list[str]:
 def _hosts(release: Release) -> list[str]:
     """Claim the hosts that KServe publishes a model on, below a domain that is the cluster's.
 
-    The predictor has one of its own (kserve/kserve@pkg/constants/constants.go), so that a model
-    that is called like another one's predictor would share it.
+    A predictor has one of its own (kserve/kserve@pkg/constants/constants.go), so that a model that
+    is called like another one's predictor would share it.
     """
-    environment = release.environment
+    environment, workloads = release.environment, (each.workload for each in release.variants)
     return [
         f"{environment.server}\t\thost\t\t{name}-{environment.namespace}"
-        for name in (release.model, f"{release.model}-predictor")
+        for name in dict.fromkeys((release.model, f"{release.model}-predictor", *workloads))
     ]
 
 

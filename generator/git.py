@@ -317,7 +317,8 @@ def _refused(ran: subprocess.CompletedProcess[bytes], folder: Path) -> NoReturn:
         hint = f"if you do, `git config --global --add safe.directory {dubious[1]}`"
         raise GitError(message, hint)
     if "not a git repository" in said:
-        raise GitError(f"{folder} is in no Git repository", "run this in a clone")
+        place = "this folder" if folder == Path() else folder
+        raise GitError(f"{place} is in no Git repository", "run this in a clone")
     lines = [line.removeprefix("fatal: ") for line in said.splitlines() if line.strip()]
     raise GitError(f"Git says: {lines[0] if lines else f'exit code {ran.returncode}'}")
 

@@ -45,8 +45,8 @@ def told(live: Live) -> str:
 
 
 def _share(share: Share, count: int) -> str:
-    if share.role == "standby":
-        return f"standby {share.version}"
+    if share.role in ("standby", "shadow"):
+        return f"{share.role} {share.version}"
     traffic = f" {share.traffic} %" if count > 1 else ""
     return f"canary {share.version}{traffic}" if share.role == "canary" else share.version + traffic
 

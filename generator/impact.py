@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from generator.comparison import ABSENT, FieldChange, ObjectChange, Path, Verb
+from generator.predictors import BESIDE_THE_PODS, named
 from generator.problems import Problem
 from generator.records import Flavor, Json, Queue, Release, Strategy
 
@@ -20,7 +21,10 @@ HOURS = 730
 
 
 class Live(NamedTuple):
-    """One version that runs: its role, share of the requests, place in the spec, and replicas."""
+    """One version that runs: its role, share of the requests, place in the spec, and replicas.
+
+    `header` leads requests to it, as `name: value`; `mirrored` is the percentage of copies.
+    """
 
     version: str
     role: str
@@ -28,6 +32,8 @@ class Live(NamedTuple):
     order: int
     minimum: int
     maximum: int
+    header: str = ""
+    mirrored: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ class State:
     price: float
 
     def role(self, role: str) -> Live | None:
-        """Find the version that is stable, canary or standby."""
+        """Find the version that is stable, canary, standby or shadow."""
         return next((live for live in self.live if live.role == role), None)
 
     def version(self, version: str) -> Live | None:
@@ -132,6 +138,8 @@ def _live(release: Release) -> Iterator[Live]:
             variant.order,
             scaling.minimum,
             scaling.maximum,
+            f"{variant.header.name}: {variant.header.value}" if variant.header else "",
+            variant.mirrored,
         )
 
 
@@ -180,13 +188,15 @@ class EnvironmentChange:
 class TreeChange:
     """What differs between two trees, and what of either could not be compared.
 
-    A change is blind if nothing of the earlier tree can be made out.
+    A change is blind if nothing of the earlier tree can be made out. `withdrawn` says in sentences
+    which versions may be live nowhere from now on, or may again.
     """
 
     environments: tuple[EnvironmentChange, ...]
     problems: tuple[Problem, ...] = ()
     problems_before: tuple[Problem, ...] = ()
     is_blind: bool = False
+    withdrawn: tuple[str, ...] = ()
 
 
 # Versions
@@ -200,7 +210,8 @@ def versions(before: State | None, after: State | None) -> str:
         return f"new: {_all_live(after)}"
     if after is None:
         return f"removed: {_all_live(before)}"
-    told = [*_stable(before, after), *_canary(before, after), *_standby(before, after)]
+    told = [*_stable(before, after), *_canary(before, after)]
+    told += [*_standby(before, after), *_shadow(before, after)]
     if before.strategy != after.strategy:
         told.append(f"strategy `{before.strategy}` -> `{after.strategy}`")
     return ", ".join(told)
@@ -212,8 +223,18 @@ def _all_live(state: State | None) -> str:
 
 def _in_its_role(live: Live) -> str:
     if live.role == "canary":
-        return f"{live.version} at {live.traffic} %"
+        return f"{live.version} at {live.traffic} %{_with(live.header)}"
+    if live.role == "shadow":
+        return f"{live.version} as shadow{_of(live.mirrored)}"
     return f"{live.version} on standby" if live.role == "standby" else live.version
+
+
+def _with(header: str) -> str:
+    return f" and by `{header}`" if header else ""
+
+
+def _of(mirrored: int) -> str:
+    return f" of {mirrored} %" if mirrored < 100 else ""
 
 
 def _stable(before: State, after: State) -> Iterator[str]:
@@ -232,7 +253,7 @@ def _manner(old: Live, new: Live, former: Live | None) -> str:
         return f" promoted from {former.traffic} %"
     if new.order < old.order:
         return " rolled back"
-    return " promoted from standby" if former is not None else ""
+    return f" promoted from {former.role}" if former is not None else ""
 
 
 def _canary(before: State, after: State) -> Iterator[str]:
@@ -242,9 +263,13 @@ def _canary(before: State, after: State) -> Iterator[str]:
     if new is None:
         return
     if old is None or old.version != new.version:
-        yield f"{after.stable.version} -> {new.version} at {new.traffic} %"
-    elif old.traffic != new.traffic:
+        yield f"{after.stable.version} -> {new.version} at {new.traffic} %{_with(new.header)}"
+        return
+    if old.traffic != new.traffic:
         yield f"canary {new.version} {old.traffic} % -> {new.traffic} %"
+    if old.header != new.header:
+        told = f"by `{new.header}` too" if new.header else "by no header any more"
+        yield f"canary {new.version} {told}"
 
 
 def _standby(before: State, after: State) -> Iterator[str]:
@@ -254,6 +279,16 @@ def _standby(before: State, after: State) -> Iterator[str]:
     known = {old.version if old else "", before.stable.version}
     if new is not None and new.version not in known:
         yield f"{new.version} on standby"
+
+
+def _shadow(before: State, after: State) -> Iterator[str]:
+    old, new = before.role("shadow"), after.role("shadow")
+    if old is not None and after.version(old.version) is None:
+        yield f"shadow {old.version} ended"
+    if new is not None and (old is None or old.version != new.version):
+        yield _in_its_role(new)
+    elif old is not None and new is not None and old.mirrored != new.mirrored:
+        yield f"shadow {new.version} of {old.mirrored} % -> {new.mirrored} %"
 
 
 # Traffic, replicas, GPUs, cost
@@ -349,9 +384,33 @@ def pods(before: State | None, after: State | None, objects: Iterable[ObjectChan
     changes = list(objects)
     workloads = [change for change in changes if change.identity.kind in _WORKLOADS]
     restarts = [*_restarts(changes, _moves)]
+    apart = [change for change in workloads if named(change.before) and named(change.after)]
     if not _is_new_revision(before, after):
-        restarts += _restarts(workloads, _reaches_pods)
-    return Pods(_names(workloads, "create"), _names(workloads, "delete"), tuple(restarts))
+        whole = (change for change in workloads if change not in apart)
+        restarts += _restarts(whole, _reaches_pods)
+    restarts += [restart for change in apart for restart in _restarts_apart(change)]
+    starts = (*_names(workloads, "create"), *_more(apart, after=True))
+    ends = (*_names(workloads, "delete"), *_more(apart, after=False))
+    return Pods(starts, ends, tuple(restarts))
+
+
+def _more(apart: Iterable[ObjectChange], *, after: bool) -> Iterator[str]:
+    """Name the predictors that only one side has."""
+    for change in apart:
+        sides = named(change.before), named(change.after)
+        here, there = (sides[1], sides[0]) if after else sides
+        yield from (f"{change.identity.name}-{name}" for name in here if name not in there)
+
+
+def _restarts_apart(change: ObjectChange) -> Iterator[Restart]:
+    """Compare the predictors of a name, whichever is stable."""
+    before, after = named(change.before), named(change.after)
+    for name in sorted(before.keys() & after.keys()):
+        old, new = before[name], after[name]
+        keys = (key for key in {**old, **new} if old.get(key) != new.get(key))
+        fields = tuple(("spec", "predictor", key) for key in keys)
+        if fields:
+            yield Restart(f"{change.identity.name}-{name}", fields)
 
 
 _WORKLOADS = frozenset(("InferenceService", "Deployment", "StatefulSet", "DaemonSet"))
@@ -392,23 +451,6 @@ def _reaches_pods(change: ObjectChange, field: FieldChange) -> bool:
     )
 
 
-_BESIDE_THE_PODS = frozenset(
-    (
-        "minReplicas",
-        "maxReplicas",
-        "scaleMetric",
-        "scaleMetricType",
-        "scaleTarget",
-        "autoScaling",
-        "canaryTrafficPercent",
-        "containerConcurrency",
-        "deploymentStrategy",
-        "timeout",
-    )
-)
-"""Fields of a component that Standard mode puts into a Deployment, a scaler or a route
-(kserve/kserve@pkg/controller/v1beta1/inferenceservice/reconcilers)."""
-
 _BESIDE_THE_REVISION = frozenset(("canaryTrafficPercent",))
 """Knative has the bounds of a scaler in the annotations of a revision, so that one more replica is
 another revision (kserve/kserve@pkg/controller/v1beta1/inferenceservice/reconcilers/knative)."""
@@ -433,7 +475,7 @@ def _reaches_predictor(service: Json, field: FieldChange) -> bool:
         return any(key not in _NOT_COPIED for key in keys)
     annotations = (service.get("metadata") or {}).get("annotations") or {}
     is_knative = annotations.get("serving.kserve.io/deploymentMode") == "Knative"
-    beside = _BESIDE_THE_REVISION if is_knative else _BESIDE_THE_PODS
+    beside = _BESIDE_THE_REVISION if is_knative else BESIDE_THE_PODS
     return field.path[0] == "spec" and not (len(field.path) > 2 and field.path[2] in beside)
 
 
@@ -452,7 +494,9 @@ def _keys(field: FieldChange, block: str) -> tuple[str, ...]:
 
 def warnings(before: State | None, after: State | None) -> Iterator[str]:
     """Say what takes requests down with it, although each object is right."""
-    if before is None or after is None or {before.strategy, after.strategy} != {"route"}:
+    if before is None or after is None or before.strategy != after.strategy:
+        return
+    if after.strategy not in ("route", "native"):
         return
     gone = [v for v in before.live if v.traffic and after.version(v.version) is None]
     for live in gone:
@@ -461,7 +505,7 @@ def warnings(before: State | None, after: State | None) -> Iterator[str]:
                 f"{live.version} ends before {after.stable.version} has started, and nobody "
                 f"serves until it has loaded: make {after.stable.version} a canary first"
             )
-        else:
+        elif after.strategy == "route":
             yield (
                 f"{live.version} ends while it takes {live.traffic} % of the requests: keep it "
                 "as `standby`, and remove it in a later commit"

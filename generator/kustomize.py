@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from posixpath import normpath
 from typing import Any
 
@@ -163,9 +164,23 @@ def _built(files: Files, folder: str) -> list[_Built]:
         if file is None:
             raise _refused(kustomization, f"the patch {patch['path']} does not exist")
         _apply(objects, _exact(file))
-    built = [_renamed(item, ids, kustomization) for item, ids in objects]
-    _refuse_doubles(built, kustomization)
+    built = []
+    for item, ids in objects:
+        try:
+            built.append(_renamed(item, ids, kustomization))
+        except GenError as error:
+            raise _at_its_file(error, item, files, folder) from None
+    _refuse_doubles(built, kustomization, files)
     return built
+
+
+def _at_its_file(error: GenError, item: Json, files: Files, folder: str) -> GenError:
+    """Tell of an object where it is written, unless that is below a folder of its own."""
+    for file in files.values():
+        is_here = file.path.rpartition("/")[0] == folder
+        if is_here and _id(file.data) == _id(item):
+            return GenError([replace(problem, where=_where(file)) for problem in error.problems])
+    return error
 
 
 def path_of(folder: str, entry: str) -> str:
@@ -249,13 +264,21 @@ def _called(item: Json) -> tuple[Any, ...]:
     return (*own, item.get("kind"), item.get("apiVersion"))
 
 
-def _refuse_doubles(built: list[_Built], kustomization: RenderedFile) -> None:
+def _refuse_doubles(built: list[_Built], kustomization: RenderedFile, files: Files) -> None:
     seen: set[tuple[str, ...]] = set()
     for item, _ in built if len(built) > 1 else ():
         group, kind, namespace, name = identity(item)
         key = group, kind, namespace or DEFAULT, name
         if key in seen:
-            raise _refused(kustomization, f"two objects are {kind} `{name}`")
+            folder = kustomization.path.rpartition("/")[0]
+            writers = [
+                file
+                for file in files.values()
+                if file.path.rpartition("/")[0] == folder
+                and (file.data.get("kind"), _name(file.data)) == (kind, name)
+            ]
+            last = (writers or [kustomization])[-1]
+            raise _refused(last, f"two objects are {kind} `{name}`", "rename one of them")
         seen.add(key)
 
 
@@ -394,7 +417,7 @@ def transformed(item: Json, kustomization: RenderedFile) -> Json:
         metadata["name"] = f"{prefix or ''}{metadata.get('name', '')}{suffix or ''}"
     if namespace:
         if kind in CLUSTER_SCOPED:
-            hint = "render it in the platform's folder"
+            hint = "move its template to `templates/platform/extra/`"
             raise _refused(
                 kustomization, f"a {kind} has no namespace, and this would give it one", hint
             )

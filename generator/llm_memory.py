@@ -61,6 +61,8 @@ class Need:
     """What one replica needs of its GPUs' memory, and what it has, in bytes.
 
     `parameters` are in millions. `tokens` is the length of one request, 0 where that is not said.
+    `most` is how many GPUs one node has, 0 where that is not known, and 1 where a replica can use
+    no second one.
     """
 
     version: str
@@ -73,6 +75,7 @@ class Need:
     gpus: int
     each: int
     available: int
+    most: int
 
     @property
     def fits(self) -> bool:
@@ -86,13 +89,15 @@ def needs(release: Release) -> Iterator[Need]:
     if placement is None or serving.format not in _FORMATS:
         return
     each = accelerators.memory(placement.resource, placement.node_selector)
+    flavor = release.environment.flavors[placement.flavor]
+    is_part = "/mig-" in flavor.resource or "-MIG-" in "".join(flavor.node_labels.values())
     for variant in release.variants if each else ():
-        need = _need(variant, placement.count, each or 0)
+        need = _need(variant, placement.count, each or 0, 1 if is_part else flavor.gpus_per_node)
         if need is not None:
             yield need
 
 
-def _need(variant: Variant, gpus: int, each: int) -> Need | None:
+def _need(variant: Variant, gpus: int, each: int, most: int) -> Need | None:
     given = arguments(variant.artifact.args)
     model = _model(variant.artifact.uri, given)
     parameters = millions(model)
@@ -114,6 +119,7 @@ def _need(variant: Variant, gpus: int, each: int) -> Need | None:
         gpus=used,
         each=each * _GIB,
         available=int(used * each * _GIB * _share(given)),
+        most=most,
     )
 
 
@@ -216,13 +222,17 @@ def message(need: Need) -> str:
 
 
 def hint(need: Need) -> str:
-    """Say what to write instead."""
-    enough = -(-(need.weights + need.cache) * need.gpus // need.available)
+    """Say what to write instead; a number of GPUs only where one node may have as many.
+
+    vLLM divides a model's attention heads among its GPUs, and their number is rarely a multiple of
+    anything but powers of two (vllm-project/vllm#2652).
+    """
+    least = -(-(need.weights + need.cache) * need.gpus // need.available)
+    enough = 1 << (least - 1).bit_length()
+    spread = f"`count: {enough}` with `--tensor-parallel-size={enough}`, "
+    more = spread if not need.most or enough <= need.most else ""
     shorter = ", a lower `--max-model-len`" if need.weights < need.available else ""
-    return (
-        f"about `count: {enough}` with `--tensor-parallel-size={enough}`, a flavor with more "
-        f"memory, a quantised model{shorter}"
-    )
+    return f"{more}a flavor with more memory, a quantised model{shorter}"
 
 
 def _gib(amount: int) -> str:

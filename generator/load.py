@@ -63,7 +63,10 @@ def _files(root: Path, kind: str) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if _is_document(path))
     except (FileNotFoundError, NotADirectoryError):
-        hint = f"write {FOLDERS[kind]}/<name>.yaml, or name the repository with `--root DIR`"
+        hint = (
+            f"write {FOLDERS[kind]}/<name>.yaml, or name the repository with `--root DIR`; "
+            "`gen init` writes one to start from"
+        )
         raise one(
             "E105", f"there is no folder {FOLDERS[kind]}/", Where(FOLDERS[kind]), hint
         ) from None

@@ -9,9 +9,11 @@ from generator.demand import told
 from generator.problems import Severity
 from generator.records import Environment
 
-Cause = Literal["never", "minimum", "update", "maximum", "nodes", "nodes-at-maximum", "hardware"]
-"""What does not fit: one model alone; all at minimum, during an update, or at maximum replicas,
-into quota or onto nodes; or the quota itself into the hardware."""
+Cause = Literal[
+    "never", "ceiling", "minimum", "update", "maximum", "nodes", "nodes-at-maximum", "hardware"
+]
+"""What does not fit: one model alone, or alone at maximum replicas; all at minimum, during an
+update, or at maximum replicas, into quota or onto nodes; or the quota itself into the hardware."""
 
 _FATAL = frozenset({"never", "minimum", "nodes"})
 
@@ -71,6 +73,7 @@ def message(outcome: Outcome) -> str:
 
 _SENTENCES: dict[Cause, str] = {
     "never": "{who} could not run even if nothing else did: {where}{sums}",
+    "ceiling": "{who} never gets its maximum replicas, even if nothing else runs: {where}{sums}",
     "minimum": "{who} {verb} for more than there is at minimum replicas: {where}{sums}",
     "update": (
         "an update of {who} could not start: new Pods have to run beside the old ones first, and "
@@ -88,12 +91,26 @@ _SENTENCES: dict[Cause, str] = {
 def hint(outcome: Outcome) -> str:
     """Say what to write instead."""
     if outcome.cause != "never" or outcome.flavors:
-        return _HINTS[outcome.cause]
+        return _of_nothing(outcome) or _HINTS[outcome.cause]
     return "give the queue a flavor without taints, or use another queue"
+
+
+def _of_nothing(outcome: Outcome) -> str:
+    """Say what to write where the flavor grants none of what every Pod asks for."""
+    missing = " and ".join(f"`{_key(part)}`" for part in outcome.parts if not part.held)
+    if outcome.cause != "never" or not missing or len(outcome.flavors) > 1:
+        return ""
+    return f"add {missing} to the quota of flavor `{outcome.flavors[0]}`"
+
+
+def _key(part: Part) -> str:
+    """Name a resource as a quota does."""
+    return "gpu" if "/" in part.resource else part.resource
 
 
 _HINTS: dict[Cause, str] = {
     "never": "ask for less (`scaling.min`, `serving.resources`, `gpu.count`), or raise the quota",
+    "ceiling": "lower `scaling.max`, or raise the quota: what is above waits for ever",
     "minimum": "raise the quota, let the queue borrow, or lower `scaling.min`",
     "update": (
         "leave quota for the new Pods: a Deployment needs one more, unless it has four replicas or "

@@ -11,6 +11,7 @@ from generator.documents import Document
 from generator.fleet import Fleet
 from generator.problems import GenError, Problem, errors, merged
 from generator.records import Changes, Environment, Release
+from generator.rules import catalogue
 from generator.state import Memory, Proof
 from generator.subjects import EVERYTHING, OWN_SCHEMAS, Repository, Selection, Subject
 
@@ -48,7 +49,30 @@ def _go_on() -> None:
     """Wait for nothing."""
 
 
-_AS_THEY_ARE: Mapping[str, Document] = {}
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """Documents that take the place of what is on disk at their paths.
+
+    What leads from the ones on disk to these is judged as a change; if it `is_urgent`, it is told
+    what is wrong with that and not refused.
+    """
+
+    documents: Mapping[str, Document] = field(default_factory=dict)
+    is_urgent: bool = False
+
+
+_NOTHING = Edited()
+
+
+def _edited(root: Path, selection: Selection, today: str, edit: Edited) -> Repository:
+    return Repository(
+        root,
+        selection,
+        today=today,
+        base=root if edit.documents else None,
+        instead=edit.documents,
+        is_urgent=edit.is_urgent,
+    )
 
 
 def everything(
@@ -78,14 +102,11 @@ def compare(
     texts: bool = False,
     jobs: int = 1,
     today: str = "",
-    instead: Mapping[str, Document] = _AS_THEY_ARE,
+    edit: Edited = _NOTHING,
 ) -> Outcome:
-    """Run every stage and say what writing would change. Raises GenError with every problem.
-
-    Documents in `instead` take the place of what is on disk at their paths.
-    """
+    """Run every stage and say what writing would change. Raises GenError with every problem."""
     tree = write.Tree(root, dry=True, texts=texts)
-    repository = Repository(root, selection, today=today, instead=instead)
+    repository = _edited(root, selection, today, edit)
     return _Run(repository, progress, tree=tree, jobs=jobs, keep_all=texts).outcome()
 
 
@@ -119,18 +140,17 @@ def apply_locked(
     jobs: int = 1,
     cache: Path | None = None,
     today: str = "",
-    instead: Mapping[str, Document] = _AS_THEY_ARE,
+    edit: Edited = _NOTHING,
     ready: Callable[[], None] = _go_on,
 ) -> Outcome:
     """Do what `apply` does, for whoever holds the lock.
 
-    Documents in `instead` take the place of what is on disk at their paths. `ready` is called when
-    nothing is found to be wrong, before the first file is changed.
+    `ready` is called when nothing is found to be wrong, before the first file is changed.
     """
     memory = Memory(root, cache, today) if cache and selection == EVERYTHING else None
     tree = write.Tree(root, dry=False, texts=texts)
     try:
-        repository = Repository(root, selection, today=today, instead=instead)
+        repository = _edited(root, selection, today, edit)
         outcome = _Run(
             repository, progress, tree=tree, memory=memory, jobs=jobs, keep_all=texts
         ).outcome()
@@ -212,7 +232,7 @@ class _Run:
         problems += removed.problems
         outcome.silenced += removed.silenced
         if errors(problems):
-            raise GenError(merged(problems))
+            raise GenError(merged(catalogue.without_echoes(problems)))
         if self._tree is not None:
             for change in self._tree.prune(self._repository.selection.owns):
                 outcome.changes.add(change)

@@ -90,7 +90,7 @@ def overlay(release: Release, digest: str, extras: Collection[Extra] = ()) -> li
     )
     namespace = release.environment.namespace
     if release.strategy != "route":
-        _workload(folder, release, _canary_of(release) or release.stable)
+        _workload(folder, release, _described(release))
         _shared(folder, release, extras)
         return folder.closed(_OVERLAY, namespace=namespace, below=base_path(release.model))
     files: list[PlannedFile] = []
@@ -100,7 +100,8 @@ def overlay(release: Release, digest: str, extras: Collection[Extra] = ()) -> li
         suffix = f"-{variant.artifact.version}"
         files += version.closed(_OVERLAY, name_suffix=suffix, below=base_path(release.model))
         folder.resources.append(variant.artifact.version)
-    folder.add("http-route.yaml", "overlay/http-route.yaml.j2")
+    extra = {"mirror": [_mirror(release.shadow)]} if release.shadow else None
+    folder.add("http-route.yaml", "overlay/http-route.yaml.j2", extra)
     _shared(folder, release, extras)
     return [*folder.closed(_OVERLAY, namespace=namespace), *files]
 
@@ -108,12 +109,24 @@ def overlay(release: Release, digest: str, extras: Collection[Extra] = ()) -> li
 _OVERLAY = "overlay/kustomization.yaml.j2"
 
 
-def _canary_of(release: Release) -> Variant | None:
-    """Find the variant that Knative's one InferenceService describes while there is a canary.
+def _described(release: Release) -> Variant:
+    """Find the variant that one InferenceService describes: in Knative mode, the canary if any.
 
-    The stable version is the revision before it.
+    There the stable version is the revision before it.
     """
-    return next((variant for variant in release.variants if variant.role == "canary"), None)
+    newest = release.canary if release.strategy == "knative" else None
+    return newest or release.stable
+
+
+def _mirror(shadow: Variant) -> Json:
+    """Write the filter that copies requests.
+
+    A part of them is copied since Gateway API 1.3, so that all of them are without a percentage
+    (kubernetes-sigs/gateway-api@geps/gep-3171).
+    """
+    backend = {"group": "", "kind": "Service", "name": shadow.service, "port": 80}
+    part = {"percent": shadow.mirrored} if shadow.mirrored < 100 else {}
+    return {"type": "RequestMirror", "requestMirror": {"backendRef": backend, **part}}
 
 
 def _context(release: Release) -> Json:
@@ -153,7 +166,7 @@ def _mode_annotations(mode: str, owner: Autoscaler) -> Json:
 
 def _concerns(release: Release, variant: Variant) -> Iterator[str]:
     if release.serving.backend == "kserve":
-        yield from ("mode", "version", "scaling")
+        yield from ("mode", "predictor" if release.strategy == "native" else "version", "scaling")
     else:
         yield "version"
     if release.serving.resources["requests"] or release.serving.resources["limits"]:
@@ -166,6 +179,8 @@ def _concerns(release: Release, variant: Variant) -> Iterator[str]:
         yield "queue"
     if release.strategy == "knative" and variant.role == "canary":
         yield "traffic"
+    if release.strategy == "native" and release.canary:
+        yield "canary"
 
 
 def _shared(folder: _Folder, release: Release, extras: Collection[Extra]) -> None:

@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, NoReturn
 
-from generator import contradictions, resolve, settings
+from generator import contradictions, durations, resolve, settings, withdrawals
 from generator.documents import Document
 from generator.edits import Edit, Keys, Put, Remove
 from generator.problems import GenError
 from generator.records import Environment, Json, Strategy
 from generator.schema import suggestion
 from generator.settings import Settings
+from generator.withdrawals import Withdrawal
 
-ORDER = ("version", "canary", "standby")
+ORDER = ("version", "canary", "standby", "shadow")
 """The keys of a promotion in a model's block for an environment, as they stand there."""
 
 Past = tuple[float, Any]
@@ -37,6 +38,7 @@ class Live:
     canary: str = ""
     traffic: int = 0
     standby: str = ""
+    shadow: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Wish:
     """What a person asks of a promotion.
 
     `source` is an environment whose version is taken. `standby` tells whether the version that
-    served stays warm; None leaves open what nobody asked about.
+    served stays warm, `shadow` whether a version gets copies; None leaves open what nobody asked
+    about.
     """
 
     version: str = ""
@@ -53,6 +56,7 @@ class Wish:
     next_step: bool = False
     finish: bool = False
     standby: bool | None = None
+    shadow: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class Situation:
         raise GenError([self.model.problem(code, message, pointer, hint=hint, key=not keys)])
 
     def known(self, version: str) -> str:
-        """Return a version that has an artifact. Raises GenError for another."""
+        """Return a version that may be live. Raises GenError for another."""
         versions = self.model.data["versions"]
         if version not in versions:
             hint = f"{suggestion(version, versions)}; `gen version add` adds one"
@@ -102,7 +106,18 @@ class Situation:
             raise GenError(
                 [self.model.problem("E801", message, ("versions",), hint=hint, key=True)]
             )
+        mark = self.withdrawal(version)
+        if mark:
+            message = f"{mark.told(version)} and may be live nowhere"
+            hint = f"name {withdrawals.instead(versions)}"
+            pointer = ("versions", mark.version, withdrawals.MARK)
+            raise GenError([self.model.problem("C035", message, pointer, hint=hint, key=True)])
         return version
+
+    def withdrawal(self, version: str) -> Withdrawal | None:
+        """Find what withdraws a version, if anything does."""
+        versions = self.model.data["versions"]
+        return withdrawals.of(versions, version) if version in versions else None
 
 
 def situation(model: Document, environment: Environment) -> Situation:
@@ -125,6 +140,7 @@ def live_in(block: Json) -> Live:
         canary=canary.get("version", ""),
         traffic=canary.get("traffic", 0),
         standby=block.get("standby", ""),
+        shadow=settings.shadow_of(block)["version"] if "shadow" in block else "",
     )
 
 
@@ -134,7 +150,9 @@ def live_in(block: Json) -> Live:
 def promote(now: Situation, wish: Wish, history: History, clock: float) -> Move:
     """Make a step of a promotion at a time of the clock. Raises GenError with what hinders it."""
     version = _asked_for(now, wish)
-    if wish.finish:
+    if wish.shadow is not None:
+        after = _shadowed(now, version) if wish.shadow else replace(now.live, shadow="")
+    elif wish.finish:
         after = _finished(now, version, wish.standby)
     elif wish.next_step:
         _refuse_hurry(now, history, clock)
@@ -168,7 +186,27 @@ def _replaced(now: Situation, version: str, standby: bool | None) -> Live:
         return replace(live, standby="") if standby is False else live
     if standby:
         _refuse_alone(now, "standby")
-    return Live(version, standby=live.version if standby else "")
+    standing_by = live.version if standby else ""
+    return Live(version, standby=standing_by, shadow=_other_shadow(live, version))
+
+
+def _other_shadow(live: Live, version: str) -> str:
+    """Keep a shadow, unless it is the version that comes out of it."""
+    return "" if version == live.shadow else live.shadow
+
+
+def _shadowed(now: Situation, version: str) -> Live:
+    """Let a version get copies of the requests."""
+    live = now.live
+    if not version:
+        now.refuse("no version is named that could get copies", hint="name it with `--version`")
+    if version in (live.version, live.canary, live.standby):
+        now.refuse(f"{version} is live here already", hint="name another one with `--version`")
+    if live.shadow not in ("", version):
+        hint = f"`gen promote {now.command} --no-shadow` stops it"
+        now.refuse(f"{live.shadow} gets copies here already", "shadow", hint=hint)
+    _refuse_alone(now, "shadow")
+    return replace(live, shadow=version)
 
 
 def _finished(now: Situation, version: str, standby: bool | None) -> Live:
@@ -205,6 +243,7 @@ def _shared(now: Situation, version: str, traffic: int, standby: bool | None = N
         canary=version,
         traffic=traffic,
         standby="" if version == live.standby else live.standby,
+        shadow=_other_shadow(live, version),
     )
 
 
@@ -220,11 +259,15 @@ def _next(now: Situation, version: str, standby: bool | None) -> Live:
     if not now.live.canary:
         start = 0 if now.strategy == "route" else steps[0]
         return now.live if version == now.live.version else _shared(now, version, start)
-    higher = (step for step in steps if step > now.live.traffic)
-    return _shared(now, version, next(higher, 100), standby)
+    return _shared(now, version, following(steps, now.live.traffic), standby)
 
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+EVERYTHING = 100
+
+
+def following(steps: Iterable[int], traffic: int) -> int:
+    """Find the share behind one; behind the last step, that is everything."""
+    return next((step for step in steps if step > traffic), EVERYTHING)
 
 
 def _refuse_hurry(now: Situation, history: History, clock: float) -> None:
@@ -233,20 +276,15 @@ def _refuse_hurry(now: Situation, history: History, clock: float) -> None:
     if not soak or not now.live.traffic:
         return
     lasted = age(now.live, history(now.model.name, now.place), clock)
-    left = int(soak[:-1]) * _SECONDS[soak[-1]] - lasted
+    left = durations.seconds(soak) - lasted
     if left > 0:
+        so_far = f"{durations.told(lasted)} of {soak}"
         now.refuse(
-            f"{now.live.canary} has had its {now.live.traffic} % for {duration(lasted)} of {soak}",
+            f"{now.live.canary} has had its {now.live.traffic} % for {so_far}",
             "canary",
             "traffic",
-            hint=f"wait {duration(left)}, or name the share yourself: `--traffic`",
+            hint=f"wait {durations.told(left)}, or name the share yourself: `--traffic`",
         )
-
-
-def duration(seconds: float) -> str:
-    """Write a number of seconds in the unit that a person would take."""
-    unit = next((unit for unit in "dhm" if seconds >= 2 * _SECONDS[unit]), "s")
-    return f"{seconds / _SECONDS[unit]:.0f}{unit}"
 
 
 def _refuse_another(now: Situation) -> NoReturn:
@@ -262,12 +300,13 @@ def _refuse_another(now: Situation) -> NoReturn:
 
 def _refuse_alone(now: Situation, key: str) -> None:
     """Refuse what the environment cannot do: a second version, or one without traffic."""
-    if now.strategy == "route" or (now.strategy, key) == ("knative", "canary"):
+    if contradictions.takes(now.strategy, key):
         return
-    code, reason, _ = contradictions.why_alone(now.environment, now.merged, now.strategy)
+    code, reason, _ = contradictions.why_alone(now.environment, now.merged, now.strategy, key)
     hint = {
         "canary": "promote at once, without `--traffic` and `--next`",
         "standby": "leave out `--standby`",
+        "shadow": "try it as a canary: `--traffic`",
     }[key]
     now.refuse(f"no `{key}` here: {reason}", hint=hint, code=code)
 
@@ -280,16 +319,19 @@ def roll_back(now: Situation, version: str, history: History) -> Move:
 
     Raises GenError where nobody knows what that is.
     """
-    return _move(now, _rolled_back(now, version, history), "rollback")
+    after, passed_over = _rolled_back(now, version, history)
+    move = _move(now, after, "rollback")
+    return replace(move, notes=(*passed_over, *move.notes))
 
 
-def _rolled_back(now: Situation, version: str, history: History) -> Live:
+def _rolled_back(now: Situation, version: str, history: History) -> tuple[Live, list[str]]:
     live = now.live
     if version:
-        return _returned(now, now.known(version))
+        return _returned(now, now.known(version)), []
     if live.canary:
-        return _alone(live)
-    return _returned(now, live.standby or _before(now, history))
+        return _alone(live), []
+    version, passed_over = _before(now, history)
+    return _returned(now, version), passed_over
 
 
 def _returned(now: Situation, version: str) -> Live:
@@ -297,27 +339,41 @@ def _returned(now: Situation, version: str) -> Live:
     if version == live.canary:
         hint = f"`gen promote {now.command} --finish` makes it the version"
         now.refuse(f"{version} is on trial here, which is no way back", "canary", hint=hint)
-    back = replace(_alone(live), version=version)
-    return replace(back, standby=live.version) if version == live.standby else back
+    back = replace(_alone(live), version=version, shadow=_other_shadow(live, version))
+    stays_warm = version == live.standby and not now.withdrawal(live.version)
+    if version == live.standby or now.withdrawal(live.standby):
+        return replace(back, standby=live.version if stays_warm else "")
+    return back
 
 
-def _before(now: Situation, history: History) -> str:
-    version = previous(now.live, history(now.model.name, now.place))
-    if version is None:
-        message = f"Git knows of no version that was live here before {now.live.version}"
-        now.refuse(message, "version", hint="name the version with `--to`")
-    return now.known(version)
+def _before(now: Situation, history: History) -> tuple[str, list[str]]:
+    """Find the version to go back to, and say which are passed over because they are withdrawn."""
+    passed_over: dict[str, str] = {}
+    for version in _former(now, history):
+        mark = now.withdrawal(version)
+        if mark is None:
+            return now.known(version), list(passed_over.values())
+        passed_over[version] = f"{mark.told(version)}, so it is passed over"
+    message = f"Git knows of no version that was live here before {now.live.version}"
+    message += f": {'; '.join(passed_over.values())}" if passed_over else ""
+    return now.refuse(message, "version", hint="name the version with `--to`")
 
 
-def previous(now: Live, past: Iterable[Past]) -> str | None:
-    """Find the version that was live before, in what was committed."""
-    versions = (live.version for _, live in _known(past))
-    return next((version for version in versions if version != now.version), None)
+def _former(now: Situation, history: History) -> Iterator[str]:
+    """Give the versions that a rollback may lead to; Git is asked if the standby is not one."""
+    if now.live.standby:
+        yield now.live.standby
+    past = _known(history(now.model.name, now.place))
+    yield from (live.version for _, live in past if live.version != now.live.version)
 
 
 def age(now: Live, past: Iterable[Past], clock: float) -> float:
-    """Count the seconds since the commit that made things as they are; 0 if there is none yet."""
-    same = takewhile(lambda moment: moment[1] == now, _known(past))
+    """Count the seconds since the commit that made things as they are; 0 if there is none yet.
+
+    A shadow makes no difference to a canary beside it.
+    """
+    known = ((seconds, replace(live, shadow=now.shadow)) for seconds, live in _known(past))
+    same = takewhile(lambda moment: moment[1] == now, known)
     return max((clock - seconds for seconds, _ in same), default=0.0)
 
 
@@ -328,29 +384,6 @@ def _known(past: Iterable[Past]) -> Iterator[tuple[float, Live]]:
             return
         if isinstance(block.get("canary", {}), dict):
             yield seconds, live_in(block)
-
-
-# Add a version
-
-
-def add(model: Document, version: str, artifact: Json) -> Move:
-    """Append a version. Raises GenError if it is there already and is something else."""
-    uri = str(artifact.get("uri", ""))
-    if uri.startswith("models:/"):
-        message = f"{uri} is an address in a tracking server, and gen asks none"
-        hint = "write where the files are, such as s3://bucket/path"
-        raise GenError([model.problem("E801", message, ("versions",), hint=hint, key=True)])
-    known = model.data["versions"].get(version, artifact)
-    if known != artifact:
-        message = f"version {version} is there already, and is something else"
-        hint = "give the new one a name of its own: what was live once never changes"
-        pointer = ("versions", version)
-        raise GenError([model.problem("E801", message, pointer, hint=hint, key=True)])
-    subject = f"version({model.name}): add {version}"
-    if version in model.data["versions"]:
-        return Move((), f"{model.name} has this version {version} already", subject)
-    edit = Put(("versions", version), artifact)
-    return Move((edit,), f"{model.name} has a version {version} now, live nowhere yet", subject)
 
 
 # Words and edits
@@ -384,6 +417,10 @@ def _edits(block: Keys, before: Live, after: Live) -> Iterator[Edit]:
         yield Remove((*block, "standby"))
     elif after.standby != before.standby:
         yield Put((*block, "standby"), after.standby, ORDER)
+    if before.shadow and not after.shadow:
+        yield Remove((*block, "shadow"))
+    elif after.shadow != before.shadow:
+        yield Put((*block, "shadow"), after.shadow, ORDER)
 
 
 def _state(live: Live) -> str:
@@ -392,18 +429,21 @@ def _state(live: Live) -> str:
     if live.canary:
         share = 100 - live.traffic
         parts = [f"{live.canary} gets {live.traffic} %", f"{live.version} {share} %"]
-    return ", ".join([*parts, *([f"{live.standby} is on standby"] if live.standby else ())])
+    parts += [f"{live.standby} is on standby"] if live.standby else []
+    parts += [f"{live.shadow} gets copies"] if live.shadow else []
+    return ", ".join(parts)
 
 
 def _gone(before: Live, after: Live) -> str:
     """Say which versions stop."""
-    kept = {after.version, after.canary, after.standby}
-    gone = [v for v in (before.version, before.canary, before.standby) if v not in kept]
+    gone = [version for version in _weights(before) if version not in _weights(after)]
     return f"; {' and '.join(gone)} {'stops' if len(gone) == 1 else 'stop'}" if gone else ""
 
 
 def _way(before: Live, after: Live) -> str:
     """Say in a subject's few words from where to where."""
+    if replace(before, shadow=after.shadow) == after:
+        return f"shadow {after.shadow}" if after.shadow else f"without shadow {before.shadow}"
     if after.canary:
         return f"{after.version} -> {after.canary} at {after.traffic} %"
     if before.version != after.version:
@@ -415,17 +455,14 @@ def _way(before: Live, after: Live) -> str:
 
 
 def _notes(now: Situation, after: Live) -> Iterator[str]:
-    """Tell what a step costs that changes workloads and weights at once."""
+    """Tell what dropping a canary costs: no rule of changes stands in the way of that."""
     live, idle = now.live, f"`gen promote {now.command} --traffic 0` first"
-    if now.strategy == "knative" and live.traffic and after == _alone(live):
-        yield f"{live.version} starts anew, as another revision; {idle} needs no start"
-    if now.strategy == "route":
-        was, will = _weights(live), _weights(after)
-        for version in sorted(v for v in will.keys() - was if will[v]):
-            yield f"{version} gets requests before it has loaded; `--traffic 0` first lets it load"
-        for version in sorted(v for v in was.keys() - will if was[v]):
-            way = idle if version == live.canary else "`--standby` first"
-            yield f"{version} stops while the route still leads to it; {way} loses no request"
+    if not live.traffic or live.canary in _weights(after):
+        return
+    if now.strategy == "knative":
+        yield f"{after.version} starts anew, as another revision; {idle} needs no start"
+    else:
+        yield f"{live.canary} stops while the route still leads to it; {idle} loses no request"
 
 
 def _alone(live: Live) -> Live:
@@ -434,4 +471,5 @@ def _alone(live: Live) -> Live:
 
 def _weights(live: Live) -> dict[str, int]:
     shares = {live.version: 100 - live.traffic, live.canary: live.traffic, live.standby: 0}
+    shares[live.shadow] = 0
     return {version: share for version, share in shares.items() if version}

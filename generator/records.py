@@ -15,9 +15,10 @@ from generator.yamlio import Pointer
 Json = dict[str, Any]
 """A piece of a Kubernetes object, ready to be placed by a template. Never changed once made."""
 
-Strategy = Literal["knative", "route", "single"]
+Strategy = Literal["knative", "route", "native", "single"]
 """How versions share traffic: revisions of one InferenceService, one InferenceService per version
-behind an HTTPRoute, or one workload that is updated in place."""
+behind an HTTPRoute, predictors of one InferenceService behind a route of KServe's, or one workload
+that is updated in place."""
 
 Role = Literal["stable", "canary", "standby", "shadow"]
 """What a live version is for: to serve, to be tried with a part of the requests, to be gone back to

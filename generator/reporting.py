@@ -8,11 +8,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 from generator import __version__
+from generator.codes import CODES
 from generator.problems import Problem, Severity, Where
 from generator.records import LISTED, Change, Changes, Origin, Release
+from generator.rules.catalogue import RULES
 from generator.scalars import visible
 
 Style = Callable[[str, str], str]
@@ -114,7 +118,7 @@ def _escaped(text: str, more: str = "") -> str:
 def problems_sarif(problems: Iterable[Problem]) -> str:
     """Write problems as SARIF 2.1.0, which code scanning tools read."""
     found = list(problems)
-    rules = [{"id": code} for code in sorted({problem.code for problem in found})]
+    rules = [_sarif_rule(code) for code in sorted({problem.code for problem in found})]
     driver = {"name": "gen", "version": __version__, "rules": rules}
     run = {"tool": {"driver": driver}, "results": [_sarif(problem) for problem in found]}
     schema = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -122,9 +126,16 @@ def problems_sarif(problems: Iterable[Problem]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
+def _sarif_rule(code: str) -> dict[str, Any]:
+    rule = RULES.get(code)
+    summary, remedy = (rule.summary, rule.remedy) if rule else (CODES[code], CODES[code])
+    return {"id": code, "shortDescription": {"text": summary}, "help": {"text": remedy}}
+
+
 def _sarif(problem: Problem) -> dict[str, Any]:
     where = problem.where
-    physical: dict[str, Any] = {"artifactLocation": {"uri": where.file}}
+    location = {"uri": quote(where.file), "uriBaseId": "%SRCROOT%"}
+    physical: dict[str, Any] = {"artifactLocation": location}
     if where.line:
         physical["region"] = {"startLine": where.line, "startColumn": where.column}
     text = f"{problem.text}\n{problem.hint}".rstrip("\n")
@@ -136,9 +147,34 @@ def _sarif(problem: Problem) -> dict[str, Any]:
     }
 
 
+_GITLAB = {Severity.ERROR: "major", Severity.WARNING: "minor"}
+
+
+def problems_gitlab(problems: Iterable[Problem]) -> str:
+    """Write problems as a code quality report, which GitLab shows on the line of the merge request.
+
+    The line is no part of a fingerprint, so that a problem that only moves is none that is new.
+    """
+    seen: Counter[str] = Counter()
+    return json.dumps([_gitlab(problem, seen) for problem in problems], indent=2)
+
+
+def _gitlab(problem: Problem, seen: Counter[str]) -> dict[str, Any]:
+    identity = "\t".join((problem.code, problem.where.file, problem.text))
+    seen[identity] += 1
+    return {
+        "check_name": problem.code,
+        "description": ": ".join(filter(None, (problem.text, problem.hint))),
+        "severity": _GITLAB[problem.severity],
+        "fingerprint": sha256(f"{identity}\t{seen[identity]}".encode()).hexdigest(),
+        "location": {"path": problem.where.file, "lines": {"begin": max(problem.where.line, 1)}},
+    }
+
+
 FORMATS: dict[str, Callable[[Sequence[Problem]], str]] = {
     "json": problems_json,
     "github": problems_github,
+    "gitlab": problems_gitlab,
     "sarif": problems_sarif,
 }
 """The formats for machines; `text` needs the lines of the files."""
@@ -210,7 +246,7 @@ def status_rows(releases: Iterable[Release], changes: LastChanges) -> list[dict[
 
 def _status(release: Release, changes: LastChanges) -> dict[str, Any]:
     commit, date, author = changes.get((release.model, release.environment.name), ("", "", ""))
-    canary = next((v for v in release.variants if v.role == "canary"), None)
+    canary, shadow = release.canary, release.shadow
     standby = next((v for v in release.variants if v.role == "standby"), None)
     scaling = release.stable.scaling
     return {
@@ -221,6 +257,7 @@ def _status(release: Release, changes: LastChanges) -> dict[str, Any]:
         "canary": canary.artifact.version if canary else None,
         "canaryTraffic": canary.traffic if canary else 0,
         "standby": standby.artifact.version if standby else None,
+        "shadow": shadow.artifact.version if shadow else None,
         "replicas": {"min": scaling.minimum, "max": scaling.maximum},
         "gpus": release.placement.count if release.placement else 0,
         "owner": release.owner,
@@ -256,7 +293,13 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     last = row["lastChange"]
     changed = f"{last['date'][:10]} {last['commit'][:8]}" if last else "-"
     gpus = str(row["gpus"] or "-")
-    return (*cells, row["standby"] or "-", replicas, gpus, row["owner"], changed)
+    return (*cells, _idle(row), replicas, gpus, row["owner"], changed)
+
+
+def _idle(row: dict[str, Any]) -> str:
+    """Name the versions that answer nobody; a shadow by its role, so that it is no standby."""
+    shadow = f"{row['shadow']} as shadow" if row["shadow"] else ""
+    return ", ".join(filter(None, (row["standby"], shadow))) or "-"
 
 
 def narrowed(

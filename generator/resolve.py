@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from generator import autoscaling, contradictions, inventory, naming, quantities, settings
+from generator import autoscaling, contradictions, inventory, naming, native, quantities, settings
 from generator.documents import Document
 from generator.problems import GenError, Problem
 from generator.records import (
@@ -76,6 +76,8 @@ def strategy_of(environment: Environment, merged: Settings) -> Strategy:
         return "single"
     if environment.mode == "Knative":
         return "knative"
+    if native.is_asked(merged) and native.is_possible(environment):
+        return "native"
     return "route" if environment.gateway else "single"
 
 
@@ -169,9 +171,7 @@ def _variants(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy
 ) -> tuple[Variant, ...]:
     block = model.data["environments"][environment.name]
-    return tuple(
-        _variant(model, environment, merged, strategy, share) for share in _shares(block)
-    )
+    return tuple(_variant(model, environment, merged, strategy, share) for share in _shares(block))
 
 
 class _Share(NamedTuple):
@@ -201,15 +201,22 @@ def _shares(block: Json) -> Iterator[_Share]:
 def _variant(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy, share: _Share
 ) -> Variant:
-    name = f"{model.name}-{share.version}" if strategy == "route" else model.name
-    workload = naming.workload(name, merged.get("serving", "backend"))
+    versioned = f"{model.name}-{share.version}"
+    name = versioned if strategy == "route" else model.name
+    deployed = versioned if strategy == "native" else name
+    workload = naming.workload(deployed, merged.get("serving", "backend"))
     own = settings.of_role(model, environment.name, merged, share.role)
+    scaling = (
+        native.scaling(own, merged, share.traffic)
+        if strategy == "native" and share.role == "canary"
+        else autoscaling.scaling(own, workload, environment, knative=strategy == "knative")
+    )
     return Variant(
         name=name,
         role=share.role,
         traffic=share.traffic,
         artifact=_artifact(model, merged, share.version, strategy),
-        scaling=autoscaling.scaling(own, workload, environment, knative=strategy == "knative"),
+        scaling=scaling,
         workload=workload,
         service=workload,
         order=list(model.data["versions"]).index(share.version),

@@ -17,12 +17,89 @@ _VLLM_IN_FLIGHT = (
 
 
 @dataclass(frozen=True, slots=True)
+class Gauge:
+    """How requests, failed ones and a quantile of the seconds they take are counted.
+
+    PromQL with `$pods` for the matchers of the Pods, `$window` for the time that is looked at and
+    `$quantile`, such as 0.95. Empty where the runtime reports nothing of the kind.
+    """
+
+    requests: str = ""
+    errors: str = ""
+    latency: str = ""
+
+
+_UNKNOWN = Gauge()
+
+_QUANTILE = "histogram_quantile($quantile, sum by (le) (increase({metric}[$window])))"
+
+
+def _quantile(metric: str) -> str:
+    return _QUANTILE.replace("{metric}", metric)
+
+
+_PREDICTED = "sum(increase(request_predict_seconds_count{$pods}[$window]))"
+_PREDICTIONS = Gauge(
+    requests=_PREDICTED,
+    errors=(
+        f"clamp_min({_PREDICTED}"
+        " - (sum(increase(request_postprocess_seconds_count{$pods}[$window])) or vector(0)), 0)"
+    ),
+    latency=_quantile("request_predict_seconds_bucket{$pods}"),
+)
+"""A prediction that fails is timed like any other, and is never postprocessed
+(kserve/kserve@python/kserve/kserve/model.py)."""
+
+_TRITON_ERRORS = 'sum(increase(nv_inference_request_failure{$pods,reason!="CANCELED"}[$window]))'
+_TRITON_REQUESTS = Gauge(
+    requests=(
+        "sum(increase(nv_inference_request_success{$pods}[$window]))"
+        f" + ({_TRITON_ERRORS} or vector(0))"
+    ),
+    errors=_TRITON_ERRORS,
+    latency='max(nv_inference_request_summary_us{$pods,quantile="$quantile"}) / 1e6',
+)
+"""The summary is there with `--metrics-config summary_latencies=true` alone, and the quantiles of
+several Pods cannot be added up: the slowest counts
+(triton-inference-server/server@docs/user_guide/metrics.md)."""
+
+_MLSERVER_ERRORS = "sum(increase(model_infer_request_failure_total{$pods}[$window]))"
+_INFERENCES = Gauge(
+    requests=(
+        "sum(increase(model_infer_request_success_total{$pods}[$window]))"
+        f" + ({_MLSERVER_ERRORS} or vector(0)) or {_MLSERVER_ERRORS}"
+    ),
+    errors=f"{_MLSERVER_ERRORS} or vector(0)",
+    latency=_quantile('rest_server_request_duration_seconds_bucket{$pods,path=~".*infer.*"}'),
+)
+"""Neither has a series before the first of its kind; probes are requests too, and fast ones
+(SeldonIO/MLServer@docs/user-guide/metrics.md)."""
+
+_FINISHED = "sum(increase(vllm:request_success_total{$pods}[$window]))"
+_GENERATED = _quantile("vllm:e2e_request_latency_seconds_bucket{$pods}")
+_GENERATIONS = Gauge(_FINISHED, "", _GENERATED)
+"""vLLM's engine counts what it finished, and not what failed around it."""
+
+_OPENAI_ERRORS = (
+    'sum(increase(http_requests_total{$pods,handler=~"/v1/.*",status="5xx"}[$window])) or vector(0)'
+)
+_OPENAI_REQUESTS = Gauge(
+    requests='sum(increase(http_requests_total{$pods,handler=~"/v1/.*",method="POST"}[$window]))',
+    errors=_OPENAI_ERRORS,
+    latency=_GENERATED,
+)
+"""vLLM's own server counts what it answers, by the hundreds of the status
+(vllm-project/vllm@docs/design/metrics.md)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """How one ClusterServingRuntime is used.
 
     `served_name_arg` and `served_name_env` tell it the name that requests carry, where it would
     otherwise take the InferenceService's. The queries are PromQL with a `{selector}` for the pods
-    and, for the rate, a `[2m]` window; empty where the runtime reports no such metric.
+    and, for the rate, a `[2m]` window; empty where the runtime reports no such metric. `gauge` is
+    what a canary is judged by.
     """
 
     name: str
@@ -31,6 +108,7 @@ class Runtime:
     served_name_env: str = ""
     requests_per_second: str = ""
     concurrency: str = ""
+    gauge: Gauge = _UNKNOWN
 
 
 def _kserve_server(name: str) -> Runtime:
@@ -40,6 +118,7 @@ def _kserve_server(name: str) -> Runtime:
         "v1",
         served_name_arg="--model_name",
         requests_per_second="sum(rate(request_predict_seconds_count{{{selector}}}[2m]))",
+        gauge=_PREDICTIONS,
     )
 
 
@@ -47,12 +126,14 @@ _TRITON = Runtime(
     "kserve-tritonserver",
     "v2",
     requests_per_second="sum(rate(nv_inference_request_success{{{selector}}}[2m]))",
+    gauge=_TRITON_REQUESTS,
 )
 _MLSERVER = Runtime(
     "kserve-mlserver",
     "v2",
     served_name_env="MLSERVER_MODEL_NAME",
     requests_per_second="sum(rate(model_infer_request_success_total{{{selector}}}[2m]))",
+    gauge=_INFERENCES,
 )
 _TENSORFLOW = Runtime("kserve-tensorflow-serving", "v1", served_name_arg="--model_name")
 _TORCHSERVE = Runtime("kserve-torchserve", "v1")
@@ -62,6 +143,7 @@ _HUGGINGFACE = Runtime(
     served_name_arg="--model_name",
     requests_per_second="sum(rate(vllm:request_success_total{{{selector}}}[2m]))",
     concurrency=_VLLM_IN_FLIGHT,
+    gauge=_GENERATIONS,
 )
 _VLLM = Runtime(
     "kserve-vllmserver",
@@ -69,6 +151,7 @@ _VLLM = Runtime(
     served_name_arg="--served-model-name",
     requests_per_second="sum(rate(vllm:request_success_total{{{selector}}}[2m]))",
     concurrency=_VLLM_IN_FLIGHT,
+    gauge=_OPENAI_REQUESTS,
 )
 
 BY_FORMAT = {

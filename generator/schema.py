@@ -171,14 +171,14 @@ def _missing(holder: dict[str, Any], instance: dict[str, Any]) -> list[str]:
 
 
 _NEARBY = 4
-"""How many levels below each enclosing mapping a key that stands in the wrong place is sought."""
+"""How many levels up and down a key is sought that stands in the wrong place."""
 
 
 def _home(schema: dict[str, Any], pointer: Pointer, key: str) -> str:
     """Say where a known key belongs that stands in the wrong place, as by wrong indentation."""
     for length in range(len(pointer), -1, -1):
         path = _below(schema, described(schema, pointer[:length]), key)
-        if path is not None:
+        if path is not None and len(pointer) - length + len(path) <= _NEARBY:
             place = dotted((*pointer[:length], *path))
             return f"`{key}` belongs in `{place}`" if place else f"`{key}` belongs at the top level"
     return ""

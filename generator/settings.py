@@ -15,7 +15,7 @@ from generator.problems import Problem, Where
 from generator.records import Environment, Json, Layer
 from generator.yamlio import Pointer
 
-MERGED = ("serving", "scaling", "rollout", "queue")
+MERGED = ("serving", "scaling", "rollout", "queue", "canaryStrategy")
 """The blocks that every layer may have."""
 
 _BUILT_IN: Json = {

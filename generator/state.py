@@ -286,7 +286,7 @@ class Memory:
 
     def unchanged(self, documents: Mapping[str, str], jobs: int) -> Summary | None:
         """Sum up the last run if all subjects, name by document, are exactly as they were then."""
-        if documents.keys() != self._known.keys():
+        if not documents or documents.keys() != self._known.keys():
             return None
         found = self.proven(documents, jobs).values()
         if len(found) < len(documents):

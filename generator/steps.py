@@ -15,6 +15,7 @@ from generator.documents import Document
 from generator.problems import GenError, Problem
 from generator.records import Environment, Json, Release
 from generator.rules import EnvironmentStep, ModelStep, Step, catalogue
+from generator.withdrawals import artifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +162,12 @@ def _model_heirs(
 def _serves_the_same(before: Document, after: Document) -> bool:
     if before.data["environments"].keys().isdisjoint(after.data["environments"]):
         return False
-    live, known = list(_live_artifacts(before.data)), after.data["versions"].values()
-    return bool(live) and all(artifact in known for artifact in live)
+    live = list(_live_artifacts(before.data))
+    known = [artifact(entry) for entry in after.data["versions"].values()]
+    return bool(live) and all(each in known for each in live)
 
 
 def _live_artifacts(model: Json) -> Iterator[Json]:
     versions = {block["version"] for block in model["environments"].values()}
-    return (model["versions"][version] for version in versions if version in model["versions"])
+    known = model["versions"]
+    return (artifact(known[version]) for version in versions if version in known)

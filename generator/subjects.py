@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +23,9 @@ from generator import (
     write,
 )
 from generator.check import Judge
+from generator.demand import Demand
 from generator.documents import Document
-from generator.problems import GenError, Problem
+from generator.problems import GenError, Problem, Severity
 from generator.records import (
     ARGOCD,
     Environment,
@@ -35,7 +36,8 @@ from generator.records import (
     Workspace,
 )
 from generator.render import Engine
-from generator.rules import Scene, catalogue
+from generator.rules import Scene, catalogue, quota_objects
+from generator.rules.places import of_setting
 from generator.silences import Silenced
 from generator.steps import Base
 from generator.traces import Traces
@@ -135,8 +137,9 @@ class Repository:
     """The documents of a run and what renders them, subject by subject.
 
     `problems` are those of models that cannot be read: the others are rendered all the same, so
-    that one run says everything. Raises GenError if an environment is not right, once every model's
-    document has been looked at.
+    that one run says everything. What is wrong with a change that `is_urgent` is told and does not
+    refuse it. Raises GenError if an environment is not right, once every model's document has been
+    looked at.
     """
 
     def __init__(
@@ -148,10 +151,12 @@ class Repository:
         today: str = "",
         base: Path | None = None,
         instead: Mapping[str, Document] | None = None,
+        is_urgent: bool = False,
     ) -> None:
         self._root = root
         self._instead = instead or {}
         self._today = today
+        self._is_urgent = is_urgent
         self.selection, is_whole = selection, selection == EVERYTHING
         workspace = load.workspace(root, models=selection.models)
         self.problems = [*workspace.problems, *render.strangers(root)]
@@ -163,6 +168,7 @@ class Repository:
         self._engine = Engine(root, paranoid=paranoid)
         self._traces = Traces(self._engine.place, self._engine.is_own)
         self._judges: dict[str, Judge] = {}
+        self._platforms: dict[str, list[Json]] = {}
 
     def _resolved(self, workspace: Workspace) -> dict[str, Environment]:
         """Resolve the environments: unless all are right, nothing can be said of releases."""
@@ -267,13 +273,26 @@ class Repository:
         """
         if self.selection != EVERYTHING:
             return []
-        asked = (
+        asked = [
             demand.unpacked(model, line) for model, lines in demands for line in lines.splitlines()
-        )
-        return [
+        ]
+        short = [
             catalogue.of_outcome(outcome, self.environments[outcome.environment])
             for outcome in capacity.of_fleet(self.environments, asked)
         ]
+        return [*short, *(self._beyond_quotas(asked) if self._engine.has_own else ())]
+
+    def _beyond_quotas(self, asked: list[Demand]) -> Iterator[Problem]:
+        """Compare the ResourceQuotas of own templates with what all models ask for."""
+        for name, environment in self.environments.items():
+            own = [each for each in asked if each.environment == name]
+            for item in self._platform(name):
+                if item["kind"] == "ResourceQuota":
+                    for rule, spot in quota_objects.short_of(item, environment, own):
+                        planned = plan.platform(environment, self._engine.extras("platform"))
+                        path = plan.platform_path(name)
+                        where = self._traces.where(self._files(planned), item, spot.pointer, path)
+                        yield Problem(rule.code, spot.message, where, spot.hint, rule.severity)
 
     def claims_of(self, path: str) -> list[str]:
         """Give the claims of the subject of a path in words, by rendering it once more."""
@@ -319,7 +338,14 @@ class Repository:
             for release in versions.values()
             for problem in check.standalone(base, self._judge(release.environment), self._traces)
         ]
-        heard = self._heard(found, [*own, *(p for part in parts for p in part.problems)])
+        wrong = {problem.where.file for problem in own}
+        others = [
+            problem
+            for part in parts
+            for problem in part.problems
+            if problem.code != "E601" or problem.where.file not in wrong
+        ]
+        heard = self._heard(found, [*own, *others])
         return Rendered(
             files=[*base, *(file for part in parts for file in part.files)],
             problems=heard.problems,
@@ -335,6 +361,8 @@ class Repository:
         """Apply a model's silences; which of them nothing needs, only all environments tell."""
         model = releases[0].document
         changes = self._base.of_model(model, releases) if self._base else None
+        if changes and self._is_urgent:
+            changes = [replace(problem, severity=Severity.WARNING) for problem in changes]
         unasked = _ONLY_OF_CHANGES if changes is None else ()
         heard = silences.applied(model, [*problems, *(changes or ())], self._today, unasked)
         if self.selection.environments:
@@ -361,7 +389,8 @@ class Repository:
         problems += check.standalone(application, judge, self._traces)
         told = list(catalogue.of_release(release))
         if self._engine.has_own and not problems:
-            scene = Scene(environment, release, [*objects, *(file.data for file in application)])
+            own = [*objects, *(file.data for file in application)]
+            scene = Scene(environment, release, own, self._platform(environment.name))
             files = [*base, *overlay, *application]
             known = {problem.code for problem in told}
             problems += self._found_in(scene, files, path, known)
@@ -391,9 +420,21 @@ class Repository:
         """
         for rule, item, spot in catalogue.of_scene(scene):
             if rule.code not in known:
-                where = self._traces.where(files, item, spot.pointer, path)
-                about = f"{item['kind']} {_name(item)} in {path}"
+                if scene.release is not None and spot.setting:
+                    where, about = of_setting(scene.release, *spot.setting), ""
+                else:
+                    where = self._traces.where(files, item, spot.pointer, path)
+                    about = f"{item['kind']} {_name(item)} in {path}"
                 yield Problem(rule.code, spot.message, where, spot.hint, rule.severity, about)
+
+    def _platform(self, name: str) -> list[Json]:
+        """Compose what an environment has itself, once; nothing where that is not right."""
+        if name not in self._platforms:
+            try:
+                self._platforms[name] = self.composed_environment(name).objects
+            except GenError:
+                self._platforms[name] = []
+        return self._platforms[name]
 
     def _files(self, planned: list[PlannedFile]) -> list[RenderedFile]:
         self._traces.add(planned)

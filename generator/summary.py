@@ -132,6 +132,7 @@ class Summary:
     models: int
     restarting: int
     is_blind: bool
+    withdrawn: tuple[str, ...]
 
 
 def of(change: TreeChange) -> Summary:
@@ -144,6 +145,7 @@ def of(change: TreeChange) -> Summary:
         models=len({subject.model for subject in subjects if subject.model}),
         restarting=len(restarting - {""}),
         is_blind=change.is_blind,
+        withdrawn=change.withdrawn,
     )
 
 

@@ -84,9 +84,14 @@ def _lines(root: Path, known: Mapping[str, str]) -> Callable[[Where], str]:
 
 def style(stream: Any) -> Style:
     """Colour where a person looks and has not asked for none."""
-    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if not _is_styled(stream):
         return lambda text, _: text
     return lambda text, kind: click.style(text, **_COLOURS.get(kind, {}))
+
+
+def _is_styled(stream: Any) -> bool:
+    is_asked_not_to = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not is_asked_not_to
 
 
 def width(stream: Any) -> int:
@@ -112,7 +117,7 @@ def show_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold" if _is_styled(sys.stdout) else "")
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:

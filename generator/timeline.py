@@ -143,12 +143,18 @@ def shares(block: Any) -> Live:
     """Read which versions a block makes live. A document of former times may follow other rules."""
     if not isinstance(block, dict) or not isinstance(block.get("version"), str | int | float):
         return Broken("it names no version")
-    canary, standby = block.get("canary"), block.get("standby")
-    found = list(_canary(canary))
+    found = list(_canary(block.get("canary")))
     rest = 100 - sum(share.traffic for share in found)
-    if standby is not None:
-        found.append(Share(str(standby), "standby", 0))
+    for role in ("standby", "shadow"):
+        version = _named(block.get(role))
+        if version is not None:
+            found.append(Share(str(version), role, 0))
     return (Share(str(block["version"]), "stable", rest), *found)
+
+
+def _named(said: Any) -> Any:
+    """Read the version that stands alone, or in a block with more about it."""
+    return said.get("version") if isinstance(said, dict) else said
 
 
 def _canary(canary: Any) -> Iterator[Share]:

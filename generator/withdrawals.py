@@ -14,16 +14,17 @@ Versions = Mapping[str, Entry]
 
 
 class Withdrawal(NamedTuple):
-    """The version that carries the mark, and the reason that it gives."""
+    """The version that carries the mark, and the reason that it gives, on one line."""
 
     version: str
     reason: str
 
-    def told(self, version: str) -> str:
+    def told(self, version: str, verb: str = "is") -> str:
         """Say that a version is withdrawn, by its own mark or by that of the same artifact."""
+        known = f"{self.version} {verb} withdrawn ({self.reason})"
         if version == self.version:
-            return f"{version} is withdrawn: {self.reason}"
-        return f"{version} is the artifact of {self.version}, which is withdrawn: {self.reason}"
+            return known
+        return f"{version} is the same artifact as {self.version}, and {known}"
 
 
 def artifact(entry: Entry) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def of(versions: Versions, version: str, entry: Entry | None = None) -> Withdraw
 
     `entry` is what the version is where that is not what `versions` says.
     """
-    marked = {name: str(known[MARK]) for name, known in versions.items() if MARK in known}
+    marked = {name: _line(known[MARK]) for name, known in versions.items() if MARK in known}
     if not marked:
         return None
     if version in marked:
@@ -46,14 +47,19 @@ def of(versions: Versions, version: str, entry: Entry | None = None) -> Withdraw
     return next((Withdrawal(name, marked[name]) for name in same), None)
 
 
+def _line(reason: str) -> str:
+    """Write a reason on one line, however it stands in the file."""
+    return " ".join(reason.split())
+
+
 def newest(versions: Versions) -> str:
     """Name the newest version that is not withdrawn; empty if there is none."""
     return next((name for name in reversed(list(versions)) if not of(versions, name)), "")
 
 
 def instead(versions: Versions) -> str:
-    """Say which version is the newest that may be live."""
+    """Say what to take instead of a withdrawn version."""
     name = newest(versions)
-    if name:
-        return f"the newest version that is not withdrawn is {name}"
-    return "every version is withdrawn: add another one"
+    if not name:
+        return "another version, which you add first"
+    return f"{name}, the newest one that is not withdrawn"

@@ -349,6 +349,29 @@ def export(directory: Path, files: Iterable[tuple[str, str]]) -> int:
     return count
 
 
+def create(root: Path, files: Iterable[tuple[str, str]]) -> None:
+    """Write new files, as path and text. Raises GenError if one is there, and then writes none."""
+    new = list(files)
+    there = [path for path, _ in new if os.path.lexists(root / path)]
+    if there:
+        raise GenError(Problem("E702", _THERE, Where(path)) for path in there)
+    try:
+        for path, text in new:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(root / path, _NEW, 0o666)
+            try:
+                _write_all(descriptor, text.encode())
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        raise one(
+            "E701", f"this cannot be written: {error.strerror}", Where(str(error.filename))
+        ) from None
+
+
+_THERE = "this is there already, and nothing was written: gen overwrites only what it rendered"
+
+
 def replace_text(root: Path, path: str, before: str, after: str) -> None:
     """Put a text in the place of a document's, in one step; mode, links and byte order mark stay.
 

@@ -90,6 +90,27 @@ def test_a_rolling_update_starts_one_more_where_none_may_be_missing(
     assert demand.surge(replicas) == extra
 
 
+def test_every_live_version_asks_whether_it_answers_or_not(tmp_path: Path) -> None:
+    gateway = "mode: Standard, gateway: {name: a, namespace: b}, domain: c.d"
+    routed = STANDARD.replace("mode: Standard", gateway)
+    live = "{version: v1, shadow: {version: v2, scaling: {min: 2, max: 3}}}"
+    ((stable, shadow),) = (
+        asked.pods for asked in demands(tmp_path, routed, MODEL.replace("{version: v1}", live))
+    )
+    assert (stable.version, stable.minimum, stable.maximum) == ("v1", 1, 1)
+    assert (shadow.version, shadow.minimum, shadow.maximum) == ("v2", 2, 3)
+
+
+def test_a_canary_of_kserves_own_asks_for_its_share(tmp_path: Path) -> None:
+    gateway = "mode: Standard, gateway: {name: a, namespace: b}, domain: c.d"
+    native = STANDARD.replace("mode: Standard", gateway).replace("0.20", "0.21")
+    live = "{version: v1, canaryStrategy: native, canary: {version: v2, traffic: 30}}"
+    spec = MODEL.replace("{version: v1}", live) + "scaling: {min: 4, max: 9}\n"
+    ((stable, canary),) = (asked.pods for asked in demands(tmp_path, native, spec))
+    assert (stable.minimum, stable.maximum) == (4, 9)
+    assert (canary.minimum, canary.maximum) == (2, 2)
+
+
 def test_a_deployment_asks_for_what_is_written_and_no_more(tmp_path: Path) -> None:
     serving = "{backend: deployment, probes: {liveness: /l, readiness: /r}, resources: {cpu: 1}}"
     model = with_serving(serving).replace("uri: gs://models/churn/", "image: churn:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,8 +92,25 @@ def test_what_does_not_fit_is_told_with_its_arithmetic(tmp_path: Path) -> None:
         "14.7 GiB of 1 x 16 GiB"
     )
     assert llm_memory.hint(need) == (
-        "about `count: 2` with `--tensor-parallel-size=2`, a flavor with more memory, a quantised "
-        "model"
+        "`count: 2` with `--tensor-parallel-size=2`, a flavor with more memory, a quantised model"
+    )
+
+
+def test_a_model_is_spread_over_a_power_of_two(tmp_path: Path) -> None:
+    """Three GPUs would be enough and 40 attention heads are no multiple of three."""
+    (need,) = needs(tmp_path, "Qwen/Qwen2.5-32B-Instruct")
+
+    assert llm_memory.hint(need) == (
+        "`count: 4` with `--tensor-parallel-size=4`, a flavor with more memory, a quantised model"
+    )
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_no_more_gpus_are_named_than_a_node_has(tmp_path: Path, most: int) -> None:
+    (need,) = needs(tmp_path, "Qwen/Qwen2.5-32B-Instruct")
+
+    assert llm_memory.hint(replace(need, most=most)) == (
+        "a flavor with more memory, a quantised model"
     )
 
 

@@ -59,7 +59,7 @@ def test_what_does_not_fit_stands_below(fleet: Path) -> None:
     text = gen("capacity", "--env", "staging", root=fleet)
     comment = gen("capacity", "--env", "staging", "--format", "markdown", root=fleet).out
 
-    assert "warning: staging: `qwen-llm` cannot all have their maximum replicas" in text.err
+    assert "warning: staging: `qwen-llm` never gets its maximum replicas" in text.err
     assert "- **warning** staging: an update of `qwen-llm` could not start" in comment
     assert "| staging | serving | t4 | gpu | 1..2 | 1 | 1 | 100..200 % |" in comment
 

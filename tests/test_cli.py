@@ -153,9 +153,14 @@ def test_warnings_are_counted_on_stderr_and_let_the_run_pass(root: Path) -> None
         (("render", "zzz"), "there is no model `zzz`: known here: `basket`, `churn`"),
         (("status", "--env", "zzz"), "there is no environment `zzz`: known here: `dev`, `prod`"),
         (("explain", "churn", "prd"), "there is no environment `prd`: did you mean `prod`?"),
-        (("explain", "churn"), "Missing argument 'ENVIRONMENT'."),
+        (("explain", "churn"), "name an environment of churn (dev, prod) too, as in `gen explain"),
+        (("explain", "chrun"), "there is no model `chrun`: did you mean `churn`?"),
+        (("explain", "C999"), "there is no code `C999`: "),
         (("render", "--chekc"), "No such option '--chekc'."),
-        (("validate", "--format", "xml"), "'xml' is not one of 'text', 'json', 'github', 'sarif'."),
+        (
+            ("validate", "--format", "xml"),
+            "'xml' is not one of 'text', 'json', 'github', 'gitlab', 'sarif'.",
+        ),
         (("schema", "modl"), "'modl' is not one of 'model', 'environment'."),
         (("schemas", "exprt", "out"), "No such command 'exprt'."),
         (("render", "--root", "nowhere"), "Directory 'nowhere' does not exist."),
@@ -381,21 +386,37 @@ def test_validate_as_sarif(root: Path) -> None:
     driver, (result,) = run["tool"]["driver"], run["results"]
     assert driver["name"] == "gen"
     assert [rule["id"] for rule in driver["rules"]] == [result["ruleId"]] == ["E201"]
+    assert [bool(rule["help"]["text"]) for rule in driver["rules"]] == [True]
     assert result["level"] in ("none", "note", "warning", "error")
     assert result["message"]["text"] == "unknown key `onwer`\ndid you mean `owner`?"
     (location,) = result["locations"]
     assert location["physicalLocation"] == {
-        "artifactLocation": {"uri": "models/churn.yaml"},
+        "artifactLocation": {"uri": "models/churn.yaml", "uriBaseId": "%SRCROOT%"},
         "region": {"startLine": 2, "startColumn": 1},
     }
 
 
+def test_validate_as_a_code_quality_report(root: Path) -> None:
+    """A problem that moves is the same one, and two are never taken for one."""
+
+    def found() -> list[tuple[str, int]]:
+        report = json.loads(gen("validate", "--format", "gitlab", root=root).out)
+        return [(each["fingerprint"], each["location"]["lines"]["begin"]) for each in report]
+
+    write_tree(root, {"models/churn.yaml": BROKEN})
+    ((before, line),) = found()
+    change(root, "models/churn.yaml", "onwer", "\nonwer")
+    assert found() == [(before, line + 1)]
+    change(root, "models/basket.yaml", "owner", "onwer")
+    assert len({fingerprint for fingerprint, _ in found()}) == 2
+
+
 def test_sarif_leaves_out_the_region_of_a_whole_file(root: Path) -> None:
-    (root / "models/churn.yaml").rename(root / "models/churn.yml")
+    (root / "models/churn.yaml").rename(root / "models/ch rn.yml")
     document = json.loads(gen("validate", "--format", "sarif", root=root).out)
     (result,) = document["runs"][0]["results"]
     place = result["locations"][0]["physicalLocation"]
-    assert place == {"artifactLocation": {"uri": "models/churn.yml"}}
+    assert place == {"artifactLocation": {"uri": "models/ch%20rn.yml", "uriBaseId": "%SRCROOT%"}}
 
 
 @pytest.mark.parametrize("layout", ["json", "sarif"])
@@ -439,6 +460,7 @@ def test_status_as_json(root: Path) -> None:
         "canary": "v2",
         "canaryTraffic": 5,
         "standby": None,
+        "shadow": None,
         "replicas": {"min": 1, "max": 1},
         "gpus": 0,
         "owner": "growth",
@@ -589,6 +611,7 @@ def test_colour_is_for_terminals(root: Path) -> None:
     write_tree(root, {"models/churn.yaml": BROKEN})
     assert "\x1b[31m" in on_a_terminal("validate", root=root)
     assert "\x1b[" not in on_a_terminal("validate", root=root, NO_COLOR="1")
+    assert "\x1b[" not in on_a_terminal("rules", root=root, NO_COLOR="1")
     assert "\x1b[" not in shell("gen validate", root).out
 
 

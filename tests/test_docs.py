@@ -205,6 +205,11 @@ def test_every_command_exists(page: str) -> None:
     assert {command: reason for command, reason in wrong.items() if reason} == {}
 
 
+def test_the_readme_lists_every_command() -> None:
+    listed = re.findall(r"^\| `gen ([a-z]+)", (ROOT / "README.md").read_text("utf-8"), re.M)
+    assert sorted(listed) == sorted(cli.main.commands)
+
+
 def test_every_make_target_exists() -> None:
     makefile = ROOT / "Makefile"
     if not makefile.exists():

@@ -57,6 +57,14 @@ def test_a_period_lasts_until_something_else_is_live() -> None:
     ]
 
 
+def test_a_shadow_is_told_however_it_is_written() -> None:
+    bare, block = ({"version": "v1", "shadow": shadow} for shadow in ("v2", {"version": "v2"}))
+
+    assert told(found(document(prod=bare), document(prod=block))) == [
+        ("prod", "d0", "", "v1 100 %, shadow v2")
+    ]
+
+
 def test_what_else_changes_ends_no_period() -> None:
     one, other = ({"version": "v1", "scaling": {"min": n}} for n in (1, 2))
 

@@ -260,7 +260,7 @@ def named(kind: str, api_version: str = "v1", **metadata: Any) -> Json:
         pytest.param(
             {"resources": ["base.yaml", "base.yaml"]},
             thing(),
-            "two objects are Thing `a` (in o/kustomization.yaml)",
+            "two objects are Thing `a` (in o/base.yaml)",
             id="an object twice",
         ),
         pytest.param(

@@ -755,6 +755,31 @@ SAMPLES = (
     scaled_object(),
     resource_flavor(nodeLabels={"pool": "gpu"}),
     resource("kueue.x-k8s.io/v1beta2", "LocalQueue", spec={"clusterQueue": "serving"}),
+    resource("kueue.x-k8s.io/v1beta2", "WorkloadPriorityClass", value=1000, description="Serves."),
+    resource(
+        "kueue.x-k8s.io/v1beta2", "Topology", spec={"levels": [{"nodeLabel": "example/rack"}]}
+    ),
+    resource(
+        "kueue.x-k8s.io/v1beta2",
+        "AdmissionCheck",
+        spec={
+            "controllerName": "kueue.x-k8s.io/provisioning-request",
+            "parameters": {
+                "apiGroup": "kueue.x-k8s.io",
+                "kind": "ProvisioningRequestConfig",
+                "name": "gpu",
+            },
+        },
+    ),
+    resource(
+        "kueue.x-k8s.io/v1beta2",
+        "ProvisioningRequestConfig",
+        spec={
+            "provisioningClassName": "check-capacity.autoscaling.x-k8s.io",
+            "managedResources": ["nvidia.com/gpu"],
+            "retryStrategy": {"backoffLimitCount": 3},
+        },
+    ),
     http_route(backendRefs=[BACKEND], filters=[MIRROR, HEADERS], matches=[EXACT]),
     resource(
         "argoproj.io/v1alpha1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -13,9 +14,19 @@ from random import Random
 from typing import Any
 
 import pytest
-from helpers import ENVIRONMENT, MODEL, gen, problems_of, read_tree, write_tree
+from helpers import ENVIRONMENT, MODEL, gen, problems_of, read_tree, told, write_tree
 
-from generator import amend, edits, inventory, promotion, resolve, validate, yamlio
+from generator import (
+    amend,
+    artifacts,
+    edits,
+    inventory,
+    pipeline,
+    promotion,
+    resolve,
+    validate,
+    yamlio,
+)
 from generator.documents import Document
 from generator.promotion import Live, Move, Past, Situation, Wish
 from generator.records import Environment
@@ -55,6 +66,8 @@ def now(live: Live, place: str = "prod", rollout: str = "") -> Situation:
         block["canary"] = {"version": live.canary, "traffic": live.traffic}
     if live.standby:
         block["standby"] = live.standby
+    if live.shadow:
+        block["shadow"] = live.shadow
     model = document("model", SPEC + rollout)
     blocks = {**model.data["environments"], place: block}
     model = replace(model, data={**model.data, "environments": blocks})
@@ -78,6 +91,8 @@ def promoted(live: Live, place: str = "prod", rollout: str = "", **wish: Any) ->
 V1, V2 = Live("v1"), Live("v2")
 TRIAL = Live("v1", "v2", 10)
 WARM = Live("v2", standby="v1")
+WATCHED = Live("v1", shadow="v2")
+BESIDE = Live("v1", "v2", 10, shadow="v3")
 STEPS = "rollout: {steps: [5, 25, 50]}\n"
 
 PROMOTED = {
@@ -110,6 +125,13 @@ PROMOTED = {
     "step": (TRIAL, {"next_step": True}, Live("v1", "v2", 25)),
     "step from nothing": (Live("v1", "v2", 0), {"next_step": True}, Live("v1", "v2", 5)),
     "last step": (Live("v1", "v2", 50), {"next_step": True, "standby": True}, WARM),
+    "start a shadow": (V1, {"version": "v2", "shadow": True}, WATCHED),
+    "start it again": (WATCHED, {"version": "v2", "shadow": True}, WATCHED),
+    "stop the shadow": (WATCHED, {"shadow": False}, V1),
+    "shadow beside a canary": (TRIAL, {"version": "v3", "shadow": True}, BESIDE),
+    "shadow on trial": (WATCHED, {"version": "v2", "traffic": 5}, Live("v1", "v2", 5)),
+    "shadow that serves": (WATCHED, {"version": "v2"}, V2),
+    "shadow that stays": (BESIDE, {"finish": True}, Live("v2", shadow="v3")),
     "no step left": (V2, {"version": "v2", "next_step": True}, V2),
 }
 
@@ -132,6 +154,11 @@ REFUSED = {
     "finish another": (TRIAL, "prod", {"finish": True, "version": "v3"}, "v3 is not on", "leave"),
     "canary without a gateway": (V2, "alone", {"version": "v1", "traffic": 5}, "ignores a", "at"),
     "standby without a gateway": (V2, "alone", {"version": "v1", "standby": True}, "no `st", "le"),
+    "shadow of nothing": (V1, "prod", {"shadow": True}, "no version is named", "--version"),
+    "shadow of itself": (V1, "prod", {"version": "v1", "shadow": True}, "v1 is live", "another"),
+    "second shadow": (BESIDE, "prod", {"version": "v1", "shadow": True}, "v1 is live", "another"),
+    "another shadow": (WATCHED, "prod", {"version": "v3", "shadow": True}, "v2 gets", "--no-sh"),
+    "shadow on Knative": (V1, "dev", {"version": "v2", "shadow": True}, "Knative makes", "canary"),
     "standby on Knative": (V1, "dev", {"version": "v2", "standby": True}, "Knative keeps", "leave"),
 }
 
@@ -211,20 +238,18 @@ def test_a_canary_is_no_way_back() -> None:
     assert problem.message == "v2 is on trial here, which is no way back"
 
 
-def test_costs_of_a_step_are_told() -> None:
-    def notes(live: Live, place: str = "prod", **wish: Any) -> str:
-        situation = now(live, place)
-        return " ".join(promotion.promote(situation, Wish(**wish), nobody_knows, 0.0).notes)
-
-    assert "v2 gets requests before it has loaded" in notes(V1, version="v2", traffic=5)
-    assert "v1 stops while the route still leads to it" in notes(TRIAL, finish=True)
-    assert notes(V1, version="v2", traffic=0) == ""
-    assert notes(TRIAL, finish=True, standby=True) == ""
-    assert notes(WARM, standby=False) == ""
-    assert notes(V1, "dev", version="v2", traffic=5) == ""
-    on_knative = now(TRIAL, "dev")
-    (note,) = promotion.roll_back(on_knative, "", nobody_knows).notes
-    assert note.startswith("v1 starts anew")
+@pytest.mark.parametrize(
+    ("place", "cost"),
+    [("dev", "v1 starts anew"), ("prod", "v2 stops while the route still leads to it")],
+)
+def test_what_dropping_a_canary_costs_is_told(place: str, cost: str) -> None:
+    (note,) = promotion.roll_back(now(TRIAL, place), "", nobody_knows).notes
+    assert note.startswith(cost)
+    assert f"`gen promote churn --env {place} --traffic 0` first" in note
+    finished = promotion.promote(now(TRIAL, place), Wish(finish=True), nobody_knows, 0.0)
+    assert finished.notes == ()
+    idle = now(Live("v1", "v2", 0), place)
+    assert promotion.roll_back(idle, "", nobody_knows).notes == ()
 
 
 # The walk
@@ -289,15 +314,15 @@ def test_a_trial_that_is_rolled_back_leaves_the_same_bytes() -> None:
 def test_a_version_is_appended_once() -> None:
     model = document("model", SPEC)
     artifact = {"uri": "gs://models/churn/4"}
-    move = promotion.add(model, "v4", artifact)
+    move = artifacts.add(model, "v4", artifact)
     grown = document("model", edits.applied(model.text, move.edits))
     assert list(grown.data["versions"]) == ["v1", "v2", "v3", "v4"]
-    assert promotion.add(grown, "v4", artifact).edits == ()
-    (problem,) = problems_of(lambda: promotion.add(grown, "v4", {"uri": "gs://else"}))
+    assert artifacts.add(grown, "v4", artifact).edits == ()
+    (problem,) = problems_of(lambda: artifacts.add(grown, "v4", {"uri": "gs://else"}))
     assert (
         problem.where.line == grown.text.split("\n").index("  v4: {uri: gs://models/churn/4}") + 1
     )
-    (problem,) = problems_of(lambda: promotion.add(model, "v4", {"uri": "models:/churn/4"}))
+    (problem,) = problems_of(lambda: artifacts.add(model, "v4", {"uri": "models:/churn/4"}))
     assert "tracking server" in problem.message
 
 
@@ -374,6 +399,65 @@ def test_a_dry_run_shows_and_writes_nothing(root: Path) -> None:
     assert "+++ b/rendered/prod/churn/" in done.out
 
 
+HASTY = [("--version", "v2", "--traffic", "10"), ("--version", "v2")]
+STEADY = ROUTE + "policy: {minReplicas: 1}\n"
+
+
+@pytest.mark.parametrize("arguments", HASTY)
+def test_the_desk_refuses_what_the_merge_would(arguments: tuple[str, ...], root: Path) -> None:
+    write_tree(root, {"environments/prod.yaml": STEADY})
+    before = everything(root)
+    ran = promote(root, *arguments)
+    assert (ran.code, ran.out) == (1, "")
+    assert "error R006: v2 does not run in prod yet" in ran.err
+    assert "nothing was changed" in ran.err
+    assert everything(root) == before
+    base = write_tree(root.parent / "base", {path: data for path, data in before.items()})
+    shutil.copytree(root / "environments", base / "environments")
+    (block,) = [line for line in ran.err.split("\n") if " | " in line and "prod" in line]
+    write_tree(root, {PATH: SPEC.replace("  prod: {version: v1}   # since May", block[8:])})
+    merging = problems_of(lambda: pipeline.everything(root, base=base))
+    assert told(merging, root).removesuffix("1 error\n") in ran.err
+
+
+def test_what_a_step_costs_is_told_with_its_lines(root: Path) -> None:
+    ran = promote(root, "--version", "v2", "--traffic", "10")
+    assert ran.code == 0
+    assert ran.err.startswith("models/churn.yaml:11:45: warning R007: v2 does not run in prod yet")
+    assert "   11 |   prod: {version: v1, canary: {version: v2, traffic: 10}}" in ran.err
+    assert ran.err.endswith("\n1 warning\n")
+    assert promote(root, "--traffic", "20").err == ""
+    assert "warning R008: v1 is deleted before the route stops" in promote(root, "--finish").err
+
+
+def test_a_rollback_is_told_the_cost_and_made(root: Path) -> None:
+    write_tree(root, {"environments/prod.yaml": STEADY})
+    ran = gen("rollback", "churn", "--env", "prod", "--to", "v2", "--dry-run", root=root)
+    done = gen("rollback", "churn", "--env", "prod", "--to", "v2", root=root)
+    assert (ran.code, done.code) == (0, 0)
+    for err in (ran.err, done.err):
+        assert "warning R006: v2 does not run in prod yet" in err
+        assert "error" not in err
+    assert done.out.startswith("churn in prod: v2 serves; v1 stops\n")
+
+
+def test_a_rollback_does_not_pass_what_is_wrong_without_the_change(root: Path) -> None:
+    before = everything(root)
+    ran = gen("rollback", "churn", "--env", "prod", "--to", "v9", root=root)
+    assert (ran.code, ran.out) == (1, "")
+    assert everything(root) == before
+
+
+def test_a_change_may_be_announced_by_its_silence(root: Path) -> None:
+    write_tree(root, {"environments/prod.yaml": STEADY, PATH: SPEC + ANNOUNCED})
+    ran = promote(root, "--version", "v2")
+    assert ran.code == 0
+    assert "1 silenced" in ran.err
+
+
+ANNOUNCED = "silence: {R006: {reason: nobody calls it before June}}\n"
+
+
 def test_nothing_is_changed_if_rendering_finds_a_problem(root: Path) -> None:
     before = everything(root)
     ran = gen("version", "add", "churn", "v4", "--image", "r.example.com/churn:1", root=root)
@@ -430,7 +514,7 @@ def test_runs_at_once_wait_for_each_other(root: Path) -> None:
 def test_a_change_that_comes_in_between_is_not_lost(root: Path) -> None:
     def plan(model: Document, environments: Any) -> Move:
         write_tree(root, {PATH: SPEC + "# somebody was here\n"})
-        return promotion.add(model, "v4", {"uri": "gs://models/churn/4"})
+        return artifacts.add(model, "v4", {"uri": "gs://models/churn/4"})
 
     (problem,) = problems_of(lambda: amend.amend(root, "churn", plan))
     assert problem.message == "somebody has changed this file meanwhile"

@@ -84,6 +84,13 @@ def test_bash_completes_commands_options_and_names(
     assert _completed(fleet, *words) == expected
 
 
+def test_names_are_completed_from_a_folder_below_and_none_from_outside(
+    fleet: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert _completed(fleet / "models", "gen", "render", "fr") == ["fraud-detector"]
+    assert _completed(tmp_path_factory.mktemp("none"), "gen", "render", "fr") == []
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells_know_every_command(shell: str) -> None:
     script = CliRunner().invoke(cli.main, ["completion", shell]).output

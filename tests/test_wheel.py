@@ -58,6 +58,13 @@ def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert not [name for name in names if name.endswith(".pyc")]
 
 
+def test_begins_a_repository_that_it_renders(gen: Path, tmp_path: Path) -> None:
+    runners = [f"--ci={runner}" for runner in ("github", "gitlab", "pre-commit")]
+    subprocess.run([gen, "init", "new", *runners], check=True, cwd=tmp_path)
+    subprocess.run([gen, "render"], check=True, cwd=tmp_path / "new")
+    assert files(tmp_path / "new")
+
+
 def test_says_its_version_and_renders_what_is_committed(
     gen: Path, fleet: Path, repository: Path
 ) -> None:

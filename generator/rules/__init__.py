@@ -34,24 +34,37 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """What a rule found in a composed object; the template that wrote the field is found later."""
+    """What a rule found in a composed object; the template that wrote the field is found later.
+
+    `setting` leads to the setting of the release that the field has its value from, where it is
+    not the template's.
+    """
 
     message: str
     pointer: Pointer
     hint: str = ""
+    setting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Composed objects that stand together: of one release, or of an environment itself."""
+    """Composed objects that stand together: of one release, or of an environment itself.
+
+    `platform` are those of the environment that a release is in, empty for the environment itself.
+    """
 
     environment: Environment
     release: Release | None
     objects: Sequence[Json]
+    platform: Sequence[Json] = ()
 
     def of_kind(self, *kinds: str) -> Iterator[Json]:
         """Give the objects of some kinds."""
         return (item for item in self.objects if item["kind"] in kinds)
+
+    def around(self, *kinds: str) -> Iterator[Json]:
+        """Give the objects of some kinds, those of the environment among them."""
+        return (item for item in (*self.objects, *self.platform) if item["kind"] in kinds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from generator import quantities
-from generator.records import Release
+from generator.records import Autoscaler, Environment, Release
 from generator.rules import Book, Finding
-from generator.rules.places import at_setting, in_live, in_version
+from generator.rules.places import (
+    at_setting,
+    in_environment,
+    in_live,
+    in_version,
+    own_scaling,
+)
 
 BOOK = Book("autoscaling")
 
@@ -141,6 +147,38 @@ def _canary_above_stable(release: Release) -> Iterator[Finding]:
             yield in_live(release, ("canary", "scaling", "min"), message, hint)
 
 
+_OTHER_SCALER = BOOK.warning(
+    "A014",
+    "KServe copies the annotation that says who scales to the Pods: another autoscaler restarts "
+    "them when the version is promoted.",
+    evidence="kserve/kserve@pkg/controller/v1beta1/inferenceservice/components/predictor.go, "
+    "kserve/kserve#3710",
+    remedy="Let what is on trial be scaled like the stable version: `min` below `max`, or equal to "
+    "it, in both.",
+)
+
+
+@_OTHER_SCALER.on_release_with("several", "kserve")
+def _scaled_by_another(release: Release) -> Iterator[Finding]:
+    stable = release.stable.scaling
+    for variant in release.variants[1:] if release.strategy == "route" else ():
+        if variant.scaling.autoscaler != stable.autoscaler:
+            message = (
+                f"{variant.artifact.version} is scaled by {_WHO[variant.scaling.autoscaler]} and "
+                f"{release.stable.artifact.version} by {_WHO[stable.autoscaler]}: to promote it "
+                "would restart its Pods"
+            )
+            hint = "give both a range of replicas and the same metric, or both a fixed number"
+            yield in_live(release, (variant.role, "scaling"), message, hint)
+
+
+_WHO: dict[Autoscaler, str] = {
+    "kserve-hpa": "KServe's HPA",
+    "keda": "KEDA",
+    "none": "nobody",
+}
+
+
 _SMALL_CANARY = BOOK.warning(
     "A010",
     "A canary cannot grow to its share of what the stable version keeps running.",
@@ -242,13 +280,13 @@ _TINY = BOOK.error(
 
 @_TINY.on_release
 def _threshold_of_nothing(release: Release) -> Iterator[Finding]:
-    for variant in release.variants[:2]:
+    for variant in release.variants:
         scaling = variant.scaling
         if scaling.autoscaler == "keda" and scaling.target < 0.001:
             message = f"KEDA would round a target of {scaling.target} down to 0"
-            own = ("canary", "scaling", "target")
+            own = own_scaling(release, variant, "target")
             hint = "at least `target: 0.001`; multiply query and target where that is too much"
-            if variant.role == "canary" and release.document.has((*release.pointer, *own)):
+            if own:
                 yield in_live(release, own, message, hint)
             else:
                 yield at_setting(release, ("scaling", "target"), message, hint)

@@ -1,10 +1,10 @@
-"""Rules of how versions share traffic: canaries, standbys and the names that they answer to."""
+"""Rules of how versions share traffic: canaries, standbys, shadows and the names they answer to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator import runtimes
+from generator import runtimes, withdrawals
 from generator.records import Environment, Release, Variant
 from generator.rules import Book, Finding
 from generator.rules.kserve import at_argument, at_variable, flags
@@ -23,12 +23,6 @@ _FRESH = BOOK.warning(
     remedy="Roll out the stable version first and add the canary once it serves, or use an "
     "environment in Standard mode with a Gateway, where each version is its own InferenceService.",
 )
-
-
-def _of_role(release: Release, role: str) -> Variant | None:
-    if len(release.variants) == 1:
-        return None
-    return next((variant for variant in release.variants if variant.role == role), None)
 
 
 @_FRESH.on_release_with("several", "knative")
@@ -64,6 +58,54 @@ BOOK.error(
     remedy="Serve with `backend: kserve`, or remove the canary.",
 )
 
+BOOK.error(
+    "C030",
+    "Only a route of gen's own copies requests, or leads some of them by a header.",
+    evidence="knative-extensions/net-istio#1454, kserve/kserve#2240",
+    remedy="Remove `shadow` or `header`, or use an environment in Standard mode with a Gateway.",
+)
+
+BOOK.error(
+    "C031",
+    "Before Gateway API 1.3 a mirror has no percentage, and copies every request.",
+    evidence="kubernetes-sigs/gateway-api@geps/gep-3171/index.md",
+    remedy="Remove `percent`, or say that the Gateway supports it: `platform.kserve.gateway."
+    "version`.",
+)
+
+_PREDICTOR = "kserve/kserve@pkg/controller/v1beta1/inferenceservice/components/predictor.go"
+_WEBHOOK = "kserve/kserve@pkg/apis/serving/v1beta1/inference_service_validation.go"
+_ROUTE_INSTEAD = "or leave the canary to a route of gen's own: `canaryStrategy: route`."
+
+BOOK.error(
+    "C033",
+    "KServe's own canaries are a stable predictor and one on trial: nothing stands by.",
+    evidence=_PREDICTOR,
+    remedy=f"Remove `standby`, {_ROUTE_INSTEAD}",
+)
+
+BOOK.error(
+    "C034",
+    "Beside `spec.canary` replicas are fixed, or follow cpu or memory: KEDA would scale one only.",
+    evidence=_PREDICTOR,
+    remedy=f"Use `metric: cpu`, or `min` equal to `max`, {_ROUTE_INSTEAD}",
+)
+
+BOOK.error(
+    "C036",
+    "KServe's webhook lets a canary take the place of the stable predictor only with another "
+    "storageUri.",
+    evidence=_WEBHOOK,
+    remedy=f"Give each version a `uri` of its own, {_ROUTE_INSTEAD}",
+)
+
+BOOK.error(
+    "C037",
+    "KServe lays a canary over a copy of the stable predictor, so that nothing can be left out.",
+    evidence=_PREDICTOR,
+    remedy=f"Give the version arguments and variables of its own, {_ROUTE_INSTEAD}",
+)
+
 _SAME = BOOK.warning(
     "C005",
     "Two live versions that are one artifact: the trial compares a model with itself.",
@@ -79,7 +121,8 @@ def _same_artifact(release: Release) -> Iterator[Finding]:
         own, stable = variant.artifact.version, release.stable.artifact.version
         if versions[own] == versions[stable]:
             message = f"{own} is the same as {stable}, so both would answer alike"
-            keys = ("canary", "version") if variant.role == "canary" else (variant.role,)
+            has = release.document.has((*release.pointer, variant.role, "version"))
+            keys = (variant.role, *(("version",) if has else ()))
             yield in_live(release, keys, message, f"give {own} its own artifact under `versions`")
 
 
@@ -93,7 +136,7 @@ _ALL = BOOK.warning(
 
 @_ALL.on_release_with("several")
 def _canary_with_everything(release: Release) -> Iterator[Finding]:
-    canary = _of_role(release, "canary")
+    canary = release.canary
     if canary and canary.traffic == 100:
         old, new = release.stable.artifact.version, canary.artifact.version
         message = f"{new} gets every request while the document calls {old} the version that serves"
@@ -111,7 +154,7 @@ _OLDER = BOOK.warning(
 
 @_OLDER.on_release_with("several")
 def _canary_of_the_past(release: Release) -> Iterator[Finding]:
-    canary = _of_role(release, "canary")
+    canary = release.canary
     if canary and canary.order < release.stable.order:
         old, new = canary.artifact.version, release.stable.artifact.version
         message = f"{old} stands before {new} under `versions`: this tries out the past"
@@ -224,3 +267,34 @@ def _gateway_that_nobody_uses(environment: Environment) -> Iterator[Finding]:
         message = "in Knative mode no route is made for this Gateway, and no canary goes through it"
         hint = "remove `gateway` and `domain`, or write `mode: Standard`"
         yield in_environment(environment, ("platform", "kserve", "gateway"), message, hint)
+
+
+_WITHDRAWN = BOOK.error(
+    "C035",
+    "A version that is withdrawn is live: whoever withdrew it knew a reason why it may never be.",
+    evidence="golang/website@_content/ref/mod.md",
+    remedy="Make another version the live one. What is wrong with an artifact is mended in another "
+    "one, under another version.",
+)
+
+
+@_WITHDRAWN.on_release
+def _withdrawn_version_is_live(release: Release) -> Iterator[Finding]:
+    versions = release.document.data["versions"]
+    if not any(withdrawals.MARK in entry for entry in versions.values()):
+        return
+    for variant in release.variants:
+        version = variant.artifact.version
+        mark = withdrawals.of(versions, version)
+        if mark:
+            message = f"{mark.told(version)} and may be live nowhere"
+            keys, hint = _way_out(variant, withdrawals.instead(versions))
+            yield in_live(release, keys, message, hint)
+
+
+def _way_out(variant: Variant, instead: str) -> tuple[tuple[str, ...], str]:
+    """Give the keys that name a live version, and what to write if it is withdrawn."""
+    if variant.role == "stable":
+        return ("version",), f"name {instead}"
+    keys = ("canary", "version") if variant.role == "canary" else (variant.role,)
+    return keys, f"remove `{variant.role}`, or name {instead}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from generator.records import Json, Release
 from generator.rules import Book, Scene, Spot
@@ -26,14 +27,28 @@ _SERVICES = "kserve/kserve@pkg/controller/v1beta1/inferenceservice/reconcilers/s
 _API = "kubernetes-sigs/gateway-api@apis/v1/httproute_types.go"
 
 Backend = tuple[Pointer, Json]
+_AT_COPY = ("requestMirror", "backendRef")
 
 
 def _backends(route: Json) -> Iterator[Backend]:
-    """Give the Services that a route leads to."""
+    """Give the Services that a route leads to, or sends copies to."""
     for rule, spec in entries(route, "spec", "rules"):
-        for index, backend in entries(spec, "backendRefs"):
+        for place, backend in (*_answering(spec), *_copied(spec)):
             if backend.get("kind", "Service") == "Service":
-                yield ("spec", "rules", rule, "backendRefs", index), backend
+                yield ("spec", "rules", rule, *place), backend
+
+
+def _answering(rule: Json) -> list[Backend]:
+    return [(("backendRefs", index), each) for index, each in entries(rule, "backendRefs")]
+
+
+def _copied(rule: Json) -> list[Backend]:
+    """Give the Services that a rule sends copies to."""
+    found: list[tuple[Pointer, Any]] = [
+        (("filters", index, *_AT_COPY), value(each, *_AT_COPY))
+        for index, each in entries(rule, "filters")
+    ]
+    return [(place, backend) for place, backend in found if isinstance(backend, dict)]
 
 
 _NOWHERE = BOOK.error(
@@ -51,12 +66,17 @@ def _route_to_nowhere(item: Json, scene: Scene) -> Iterator[Spot]:
         return
     known = {name for name, _, _ in services(scene)}
     known |= {name_of(each) for each in scene.of_kind("Service")}
-    for place, backend in _backends(item):
-        name = text(backend, "name")
-        if name not in known and name.startswith(f"{release.model}-"):
-            usable = ", ".join(f"`{variant.service}`" for variant in release.in_order)
-            message = f"nobody makes the Service `{name}`, so requests would end in 500"
-            yield Spot(message, (*place, "name"), f"the live versions are {usable}")
+    lost = [
+        (place, text(backend, "name"))
+        for place, backend in _backends(item)
+        if text(backend, "name") not in known
+        and text(backend, "name").startswith(f"{release.model}-")
+    ]
+    if lost:
+        usable = ", ".join(f"`{variant.service}`" for variant in release.in_order)
+        names = " or ".join(dict.fromkeys(f"`{name}`" for _, name in lost))
+        message = f"nobody makes the Service {names}, so requests would end in 500"
+        yield Spot(message, (*lost[0][0], "name"), f"the live versions are {usable}")
 
 
 _PORT = BOOK.error(
@@ -134,6 +154,42 @@ def _route_that_splits_otherwise(item: Json, scene: Scene) -> Iterator[Spot]:
 
 def _words(shares: dict[str, float]) -> str:
     return ", ".join(f"{share:.0%} for {name}" for name, share in sorted(shares.items()))
+
+
+_LEFT_OUT = BOOK.error(
+    "C032",
+    "An own route that leaves out the shadow or the canary's header makes the document a lie.",
+    evidence=_API,
+    remedy="Take both from the built-in template: `{{ mirror }}` as filters of every rule, and a "
+    "rule with `{{ release.canary.header.name }}`.",
+)
+
+
+@_LEFT_OUT.on_objects("HTTPRoute")
+def _route_that_leaves_something_out(item: Json, scene: Scene) -> Iterator[Spot]:
+    release = scene.release
+    if release is None or release.host not in (value(item, "spec", "hostnames") or ()):
+        return
+    rules = [rule for _, rule in entries(item, "spec", "rules")]
+    shadow, canary = release.shadow, release.canary
+    if shadow and not all(shadow.service in _mirrors(rule) for rule in rules):
+        message = f"not every rule copies its requests to {shadow.artifact.version}, the shadow"
+        yield Spot(message, ("spec", "rules"), "add `filters: {{ mirror }}` to each rule")
+    if canary and canary.header and canary.header.name.lower() not in _headers(rules):
+        message = f"no rule looks at `{canary.header.name}`, which leads to the canary"
+        yield Spot(message, ("spec", "rules"), "add the rule of the built-in template")
+
+
+def _mirrors(rule: Json) -> set[str]:
+    """Name the Services that a rule copies its requests to."""
+    return {text(backend, "name") for _, backend in _copied(rule)}
+
+
+def _headers(rules: list[Json]) -> set[str]:
+    """Name the headers that rules look at."""
+    matches = (match for rule in rules for _, match in entries(rule, "matches"))
+    found = (header for match in matches for _, header in entries(match, "headers"))
+    return {text(header, "name").lower() for header in found}
 
 
 _PAST = BOOK.error(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from generator import capacity, demand, llm_memory, outcomes
 from generator.demand import CPU, MEMORY, Demand
 from generator.outcomes import Cause, Outcome
 from generator.records import Environment, Release
 from generator.rules import Book, Finding, Rule
-from generator.rules.places import at_setting, in_version
+from generator.rules.places import at_key, at_setting, in_environment, in_live, in_version
 
 BOOK = Book("capacity")
 
@@ -29,8 +30,83 @@ _NEVER = BOOK.error(
 @_NEVER.on_release_with("queue")
 def _never_admitted(release: Release) -> Iterator[Finding]:
     found = capacity.of_release(release)
-    if found is not None:
+    if found is None:
+        return
+    beside = _beside(found, release)
+    if not found.flavors:
+        yield _nowhere(release)
+    elif _is_without(found, release):
+        yield _without(found, release)
+    elif beside:
+        hint = f"{_LESS[beside]}, or raise the quota"
+        yield in_live(release, (beside,), outcomes.message(found), hint)
+    else:
         pointer = _what_is_too_much(found, demand.of(release))
+        yield at_setting(release, pointer, outcomes.message(found), outcomes.hint(found))
+
+
+def _nowhere(release: Release) -> Finding:
+    """Tell of a queue whose flavors all have taints, at the first of them, for all its models."""
+    environment = release.environment
+    names = [grant["name"] for grant in environment.queues[release.queue].flavors]
+    plain = [name for name in names if not environment.flavors[name].resource]
+    message = f"no flavor of queue `{release.queue}` takes Pods without a flavor: all have taints"
+    hint = "give the queue a flavor without taints, or use another queue"
+    pointer = ("flavors", (plain or names)[0], "taints")
+    return replace(in_environment(environment, pointer, message, hint), about=release.model)
+
+
+def _is_without(found: Outcome, release: Release) -> bool:
+    """Say whether the queue grants nothing of what every Pod asks for, and borrows nothing."""
+    queue = release.environment.queues[release.queue]
+    plain = [part for part in found.parts if part.resource in (CPU, MEMORY) and not part.held]
+    return bool(plain) and len(found.flavors) == 1 and not queue.cohort
+
+
+def _without(found: Outcome, release: Release) -> Finding:
+    """Tell of cpu or memory that a queue does not grant, at its quota, for all its models."""
+    flavor = found.flavors[0]
+    missing = [part.resource for part in found.parts if not part.held]
+    message = (
+        f"queue `{release.queue}` grants no {' and no '.join(missing)} of flavor `{flavor}`, and "
+        "Pods that ask for it wait for ever"
+    )
+    pointer = ("queues", release.queue, "quota", flavor)
+    where = at_key(release.environment, pointer, message, outcomes.hint(found))
+    return replace(where, about=release.model)
+
+
+_LESS = {
+    "canary": "write a smaller `canary.scaling.min`",
+    "standby": "keep no `standby`",
+    "shadow": "write a smaller `shadow.scaling.min`",
+}
+
+
+def _beside(found: Outcome, release: Release) -> str:
+    """Name the role that is too much beside a stable version which fits; empty if that does not."""
+    part = found.parts[0] if found.parts else None
+    sizes: dict[str, int] = {
+        variant.role: pods.minimum * _size(pods, part.resource) if part else 0
+        for variant, pods in zip(release.variants, demand.of(release).pods, strict=True)
+    }
+    fits = part is not None and sizes.get("stable", 0) <= part.held < sum(sizes.values())
+    return next((role for role in reversed(_LESS) if sizes.get(role)), "") if fits else ""
+
+
+_CEILING = BOOK.warning(
+    "Q067",
+    "Replicas beyond what a queue and its cohort could ever hold stay pending, whatever else runs.",
+    evidence=f"{_ARITHMETIC}, {_ASSIGNED}",
+    remedy="Lower `scaling.max`, or raise the quota.",
+)
+
+
+@_CEILING.on_release_with("queue")
+def _never_at_maximum(release: Release) -> Iterator[Finding]:
+    found = capacity.ceiling_of(release)
+    if found is not None:
+        pointer = ("scaling", "max")
         yield at_setting(release, pointer, outcomes.message(found), outcomes.hint(found))
 
 
@@ -38,7 +114,7 @@ def _what_is_too_much(found: Outcome, asked: Demand) -> tuple[str, ...]:
     """Lead to the setting that decides: the number of replicas, unless one of them is too large."""
     part = found.parts[0] if found.parts else None
     if part is None:
-        return ("queue",)
+        return ("scaling", "min")
     if all(_size(pods, part.resource) <= part.held for pods in asked.pods):
         return ("scaling", "min")
     is_plain = part.resource in (CPU, MEMORY)

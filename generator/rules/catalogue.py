@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -29,6 +29,7 @@ from generator.rules import (
     StepCheck,
     Trait,
     argocd_objects,
+    argocd_projects,
     autoscaling,
     autoscaling_objects,
     canary,
@@ -37,9 +38,11 @@ from generator.rules import (
     changes,
     changes_environments,
     changes_specs,
+    changes_withdrawals,
     delivery,
     gpu,
     gpu_flavors,
+    gpu_nodes,
     keda_objects,
     keda_queries,
     keda_targets,
@@ -49,6 +52,7 @@ from generator.rules import (
     kserve_llm,
     kserve_metadata,
     kserve_objects,
+    kueue_devices,
     kueue_objects,
     kueue_policies,
     kueue_workloads,
@@ -56,6 +60,7 @@ from generator.rules import (
     naming,
     pod_objects,
     policy,
+    queued_objects,
     quota,
     quota_objects,
     serving,
@@ -90,21 +95,26 @@ BOOKS: tuple[Book, ...] = (
     autoscaling_objects.BOOK,
     gpu.BOOK,
     gpu_flavors.BOOK,
+    gpu_nodes.BOOK,
     pod_objects.BOOK,
     quota.BOOK,
     kueue_objects.BOOK,
     kueue_policies.BOOK,
     kueue_workloads.BOOK,
+    kueue_devices.BOOK,
     quota_objects.BOOK,
+    queued_objects.BOOK,
     capacity.BOOK,
     naming.BOOK,
     delivery.BOOK,
     argocd_objects.BOOK,
+    argocd_projects.BOOK,
     metadata_objects.BOOK,
     policy.BOOK,
     versions.BOOK,
     changes.BOOK,
     changes_specs.BOOK,
+    changes_withdrawals.BOOK,
     changes_environments.BOOK,
 )
 """The families, as the reference lists them."""
@@ -247,6 +257,23 @@ def of_outcome(outcome: Outcome, environment: Environment) -> Problem:
     return problem(capacity.rule_of(outcome), capacity.finding(outcome, environment))
 
 
+_ECHOES = {"Q011": "Q060", "Q014": "Q060"}
+"""Warnings of an environment that say of it what errors at the same place say of its models."""
+
+
+def without_echoes(problems: Iterable[Problem]) -> list[Problem]:
+    """Leave out the warnings whose cause an error tells at the same place."""
+    found = list(problems)
+    told = {(problem.code, problem.where) for problem in found}
+    return [p for p in found if (_ECHOES.get(p.code), p.where) not in told]
+
+
 def problem(rule: Rule, found: Finding) -> Problem:
     """Give a finding its rule's code and severity."""
     return Problem(rule.code, found.message, found.where, found.hint, rule.severity, found.about)
+
+
+def is_of_changes(found: Problem) -> bool:
+    """Say whether a problem is one of a change, which the tree that comes of it does not show."""
+    rule = RULES.get(found.code)
+    return rule is not None and rule.is_of_changes

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from generator.records import Release, Variant
 from generator.rules import Book, Finding, Step
 from generator.rules.places import at_setting, in_live
-from generator.rules.transitions import about, both, is_steady, kept, routed
+from generator.rules.transitions import about, both, is_steady, kept, native, routed
 
 BOOK = Book("change")
 
@@ -54,7 +54,7 @@ def _other_mode(step: Step) -> Iterator[Finding]:
     if pair is None or not _are_kserve(*pair):
         return
     before, after = pair
-    if before.strategy != after.strategy and "route" not in (before.strategy, after.strategy):
+    if before.environment.mode != after.environment.mode and not _routes(before, after):
         was, now = before.environment.mode, after.environment.mode
         message = f"KServe refuses {now} for an InferenceService that runs in {was} mode"
         yield _at_kserve(after, ("mode",), message)
@@ -66,12 +66,32 @@ def _other_names(step: Step) -> Iterator[Finding]:
     if pair is None or not _are_kserve(*pair):
         return
     before, after = pair
-    if before.strategy != after.strategy and "route" in (before.strategy, after.strategy):
+    if _is_by_wish(before, after):
+        out = f"take the model out of {after.environment.name}"
+        hint = f"keep the strategy, or {out} and put it back in a later commit"
+        yield about(at_setting(after, ("canaryStrategy",), _OTHERWISE_NAMED, hint), after)
+    elif before.strategy != after.strategy and _routes(before, after):
         message = _ROUTED if after.strategy == "route" else _UNROUTED
         other = before.environment.mode != after.environment.mode
         key = "mode" if other else "gateway"
         has = after.environment.document.has(("platform", "kserve", key))
         yield _at_kserve(after, (key,) if has else (), message)
+
+
+_OTHERWISE_NAMED = (
+    "with another strategy the model's Deployments have other names: those that serve would be "
+    "deleted while the new ones still start"
+)
+
+
+def _is_by_wish(before: Release, after: Release) -> bool:
+    """Say whether KServe's own canaries come or go, and not the mode of KServe with them."""
+    strategies = {before.strategy, after.strategy}
+    return "native" in strategies and strategies in ({"native", "route"}, {"native", "single"})
+
+
+def _routes(before: Release, after: Release) -> bool:
+    return "route" in (before.strategy, after.strategy)
 
 
 def _are_kserve(before: Release, after: Release) -> bool:
@@ -199,6 +219,7 @@ def _cold_elsewhere(step: Step) -> Iterator[Finding]:
 
 
 def _cold(step: Step) -> Iterator[Finding]:
+    yield from _cold_predictor(step)
     pair = routed(step)
     if pair is None:
         return
@@ -208,6 +229,24 @@ def _cold(step: Step) -> Iterator[Finding]:
         if variant.traffic and variant.artifact.version not in warm:
             yield _too_early(before, after, variant)
             return
+
+
+def _cold_predictor(step: Step) -> Iterator[Finding]:
+    """KServe waits for a canary of its own, and not for another stable predictor."""
+    pair = native(step)
+    if pair is None:
+        return
+    before, after = pair
+    version, was = after.stable.artifact.version, before.stable.artifact.version
+    is_refused = before.stable.artifact.uri == after.stable.artifact.uri
+    warm = {variant.artifact.version for variant in before.variants}
+    if version not in warm and not is_refused:
+        message = (
+            f"{version} does not run in {after.environment.name} yet, and {was} goes when it comes:"
+            " all requests fail until it has loaded"
+        )
+        hint = f"keep `version: {was}`, add `canary: {{version: {version}, traffic: 10}}`, and "
+        yield in_live(after, ("version",), message, hint + "promote it once it is ready")
 
 
 def _too_early(before: Release, after: Release, variant: Variant) -> Finding:
@@ -228,6 +267,49 @@ def _too_early(before: Release, after: Release, variant: Variant) -> Finding:
         f"traffic once it is Healthy, then promote it with `standby: {was}`"
     )
     return in_live(after, ("version",), message, hint)
+
+
+_COLD_BY_HEADER = BOOK.warning(
+    "R036",
+    "A header leads requests to a canary that has not loaded: they fail until it has.",
+    evidence="kubernetes-sigs/gateway-api@apis/v1/httproute_types.go",
+    remedy="Start the canary without `header`, and add that once it is Healthy.",
+)
+
+
+@_COLD_BY_HEADER.on_step
+def _cold_by_a_header(step: Step) -> Iterator[Finding]:
+    pair = routed(step)
+    if pair is None:
+        return
+    before, after = pair
+    canary, warm = after.canary, {variant.artifact.version for variant in before.variants}
+    if canary and canary.header and not canary.traffic and canary.artifact.version not in warm:
+        message = (
+            f"{canary.artifact.version} does not run in {after.environment.name} yet: requests "
+            f"with `{canary.header.name}` fail until it has loaded"
+        )
+        hint = "add `header` in a later commit, once it is Healthy"
+        yield in_live(after, ("canary", "header"), message, hint)
+
+
+_RENAMED = BOOK.error(
+    "R037",
+    "KServe's webhook refuses another name of the stable predictor without another storageUri.",
+    evidence="kserve/kserve@pkg/apis/serving/v1beta1/inference_service_validation.go",
+    remedy="Give each version a `uri` of its own.",
+)
+
+
+@_RENAMED.on_step
+def _same_address_under_another_name(step: Step) -> Iterator[Finding]:
+    pair = native(step)
+    if pair is None:
+        return
+    old, new = (release.stable.artifact for release in pair)
+    if old.version != new.version and old.uri == new.uri:
+        message = f"{new.version} has the `uri` of {old.version}, and KServe refuses the change"
+        yield in_live(pair[1], ("version",), message, f"give {new.version} a `uri` of its own")
 
 
 _HOT = BOOK.warning(
@@ -297,9 +379,15 @@ _SMALL = BOOK.warning(
 )
 
 
+_WAYS_TO_MORE = {
+    "route": "remove `canary.scaling` first, and promote once the new replicas are ready",
+    "native": "raise `canary.scaling.min` first, and promote once the new replicas are ready",
+}
+
+
 @_SMALL.on_step
 def _promoted_with_few_replicas(step: Step) -> Iterator[Finding]:
-    pair = routed(step)
+    pair = routed(step) or native(step)
     if pair is None:
         return
     before, after = pair
@@ -312,8 +400,7 @@ def _promoted_with_few_replicas(step: Step) -> Iterator[Finding]:
                 f"{new.artifact.version} may run with {few} of the {many} replicas that it needs, "
                 f"and takes {new.traffic} % of the requests before the others have started"
             )
-            hint = "remove `canary.scaling` first, and promote once the new replicas are ready"
-            yield in_live(after, ("version",), message, hint)
+            yield in_live(after, ("version",), message, _WAYS_TO_MORE[after.strategy])
 
 
 _PORT = BOOK.warning(

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from generator.documents import Document
 from generator.problems import Where
-from generator.records import Json, Release, Variant
+from generator.records import Release, Variant
 from generator.rules import Book, Finding, ModelStep, Step
-from generator.rules.transitions import is_other, is_steady, leaving, listed
+from generator.rules.transitions import is_other, is_steady, leaving, listed, live_versions
+from generator.withdrawals import artifact
 
 BOOK = Book("change")
 
@@ -57,27 +58,16 @@ def _edited(step: ModelStep) -> Iterator[tuple[str, list[str], list[str]]]:
     """Give each version that has another artifact, where it is live, and what differs."""
     if step.before.name != step.after.name or _backend(step.before) != _backend(step.after):
         return
-    versions, known = step.after.data["versions"], _live(step.before.data)
+    versions, known = step.after.data["versions"], live_versions(step.before.data)
     for version, was in step.before.data["versions"].items():
         now = versions.get(version, was)
-        if now != was:
+        if artifact(now) != artifact(was):
             keys = [key for key in ("uri", "image", "args", "env") if now.get(key) != was.get(key)]
             yield version, known.get(version, []), keys
 
 
 def _backend(model: Document) -> object:
     return model.data["serving"].get("backend", "kserve")
-
-
-def _live(model: Json) -> dict[str, list[str]]:
-    """List the environments that each live version of a document is in."""
-    found: dict[str, list[str]] = {}
-    for name, block in model["environments"].items():
-        canary = block.get("canary", {}).get("version")
-        for version in (block["version"], canary, block.get("standby")):
-            if version is not None:
-                found.setdefault(version, []).append(name)
-    return found
 
 
 def _at_artifact(model: Document, version: str, keys: list[str]) -> Where:
@@ -102,7 +92,7 @@ _FORGOTTEN = BOOK.warning(
 def _forgotten(step: ModelStep) -> Iterator[Finding]:
     if step.before.name != step.after.name:
         return
-    live = _live(step.before.data)
+    live = live_versions(step.before.data)
     gone = [v for v in step.before.data["versions"] if v not in step.after.data["versions"]]
     for version in gone:
         if version in live:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator import withdrawals
-from generator.contradictions import live_versions
 from generator.documents import Document
 from generator.rules import Book, Finding, ModelStep
-from generator.rules.transitions import listed
+from generator.rules.transitions import listed, live_versions
 from generator.withdrawals import Versions, Withdrawal
 
 BOOK = Book("change")
@@ -44,34 +43,30 @@ def _returned(step: ModelStep) -> dict[str, Withdrawal]:
     """Find the live versions that were withdrawn before the change and are not after it."""
     was, now = _versions(step.before), _versions(step.after)
     found = {}
-    for version in dict.fromkeys(version for version, _ in _live(step.after)):
+    for version in live_versions(step.after.data):
         mark = withdrawals.of(was, version, now[version])
         if mark and not withdrawals.of(now, version):
             found[version] = mark
     return found
 
 
-def _live(model: Document) -> Iterator[tuple[str, str]]:
-    """Give each live version with an environment that it is live in."""
-    for name, block in model.data["environments"].items():
-        for _, version in live_versions(block):
-            yield version, name
-
-
 @_BACK.on_model_step
 def _live_again(step: ModelStep) -> Iterator[Finding]:
     if step.before.name != step.after.name:
         return
+    live = live_versions(step.after.data)
     for version, mark in _returned(step).items():
-        places = [name for live, name in _live(step.after) if live == version]
-        message = f"{mark.told(version)}; this takes the mark away, and has it live in "
+        message = (
+            f"{mark.told(version, 'was')} until now, and is live in {listed(live[version])} "
+            "without the mark"
+        )
         instead = withdrawals.instead({**_versions(step.after), **_versions(step.before)})
         hint = (
-            f"put the mark back, and name another version: {instead}; if the mark was a mistake, "
-            "take it away in a change of its own first"
+            f"put the mark back and name {instead}; if it was a mistake, take it away in a change "
+            "before this one"
         )
         where = step.after.where("versions", version, key=True)
-        yield Finding(message + listed(places), where, hint)
+        yield Finding(message, where, hint)
 
 
 @_UNMARKED.on_model_step
@@ -92,7 +87,7 @@ def _lost(after: Document, version: str, reason: str) -> Finding:
         hint = "put `withdrawn` back, unless it was a mistake"
         return Finding(message, after.where("versions", version, key=True), hint)
     message = (
-        f"{version} was withdrawn ({reason}) and is no version any more: nobody is told of it who "
-        "adds it again"
+        f"{version} was withdrawn ({reason}) and is no version any more: whoever adds it again is "
+        "told nothing"
     )
     return Finding(message, after.where("versions", key=True), "keep it with its mark")

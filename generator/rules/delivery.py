@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from generator.records import Environment, Json, Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.fields import containers
+from generator.rules.fields import LOOKS_SECRET, containers
 from generator.rules.places import at_setting, in_environment, in_version
 
 BOOK = Book("delivery")
@@ -101,13 +101,6 @@ _SECRET = BOOK.error(
     remedy="Revoke it, and refer to a Secret of the cluster: `serving.serviceAccount.secrets`.",
 )
 
-_LOOKS_SECRET = re.compile(
-    r"\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}"
-    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bsk-(?:proj-|ant-)?[A-Za-z0-9]{20,}|xox[abpr]-[\w-]{10,}"
-    r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@"
-)
-
 _REVOKE = "revoke it, and refer to a Secret: `serving.serviceAccount.secrets`"
 
 
@@ -115,11 +108,11 @@ _REVOKE = "revoke it, and refer to a Secret: `serving.serviceAccount.secrets`"
 def _secret_in_a_document(release: Release) -> Iterator[Finding]:
     for variant in release.variants:
         for variable in variant.artifact.env:
-            if _LOOKS_SECRET.search(variable["value"]):
+            if LOOKS_SECRET.search(variable["value"]):
                 message = f"`{variable['name']}` holds what looks like a secret"
                 yield _at_variable(release, variant.artifact.version, variable["name"], message)
         for arg in variant.artifact.args:
-            if _LOOKS_SECRET.search(arg):
+            if LOOKS_SECRET.search(arg):
                 message = f"`{arg.partition('=')[0]}` holds what looks like a secret"
                 own = release.document.data["versions"][variant.artifact.version].get("args", [])
                 if arg in own:
@@ -135,16 +128,25 @@ def _at_variable(release: Release, version: str, name: str, message: str) -> Fin
     return at_setting(release, ("serving", "env", name), message, _REVOKE)
 
 
+@_SECRET.on_objects("ConfigMap")
+def _secret_in_a_config_map(item: Json, scene: Scene) -> Iterator[Spot]:
+    for key, value in (item.get("data") or {}).items():
+        if LOOKS_SECRET.search(str(value)):
+            message = f"`{key}` holds what looks like a secret"
+            hint = "revoke it, and keep it in a Secret that is made in the cluster"
+            yield Spot(message, ("data", key), hint)
+
+
 @_SECRET.on_objects("*")
 def _secret_in_an_object(item: Json, scene: Scene) -> Iterator[Spot]:
     for container, pointer in containers(item):
         for index, variable in enumerate(container.get("env") or ()):
-            if _LOOKS_SECRET.search(str(variable.get("value") or "")):
+            if LOOKS_SECRET.search(str(variable.get("value") or "")):
                 message = f"`{variable['name']}` holds what looks like a secret"
                 place = (*pointer, "env", index, "value")
                 yield Spot(message, place, "revoke it, and use `valueFrom.secretKeyRef`")
         for key in ("args", "command"):
             for index, arg in enumerate(container.get(key) or ()):
-                if _LOOKS_SECRET.search(str(arg)):
+                if LOOKS_SECRET.search(str(arg)):
                     message = f"`{str(arg).partition('=')[0]}` holds what looks like a secret"
                     yield Spot(message, (*pointer, key, index), "revoke it, and use a Secret")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from generator.records import Json
 from generator.rules import Scene
 from generator.yamlio import Pointer
+
+LOOKS_SECRET = re.compile(
+    r"\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bsk-(?:proj-|ant-)?[A-Za-z0-9]{20,}|xox[abpr]-[\w-]{10,}"
+    r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@"
+)
+"""Tokens and keys of services that many use, by the form that each gives its own."""
 
 KEDA_HPA_PREFIX = "keda-hpa-"
 """What KEDA calls its HPA after a ScaledObject (kedacore/keda#6998)."""

@@ -195,7 +195,11 @@ def _wider(release: Release) -> Iterator[Finding]:
                 f"`{arg}` makes the server need {size} GPUs, and a replica has "
                 f"{placement.count}: it would never start"
             )
-            yield _of_argument(release, variant, arg, message, f"write `gpu.count: {size}`")
+            largest = release.environment.flavors[placement.flavor].gpus_per_node
+            hint = f"write `gpu.count: {size}`"
+            if 0 < largest < size:
+                hint = f"spread it over {placement.count}: a node has no more than {largest}"
+            yield _of_argument(release, variant, arg, message, hint)
 
 
 @_NARROWER.on_release_with("gpu")

@@ -270,7 +270,9 @@ _BORN_ASLEEP = BOOK.warning(
 
 @_BORN_ASLEEP.on_objects("ScaledObject")
 def _stopped_while_loading(item: Json, scene: Scene) -> Iterator[Spot]:
-    if _may_sleep(item) and not spec(item).get("initialCooldownPeriod"):
+    kinds = {trigger.get("type") for trigger in spec(item).get("triggers") or ()}
+    wakes = not kinds <= {"cpu", "memory"}  # otherwise A038 tells
+    if wakes and _may_sleep(item) and not spec(item).get("initialCooldownPeriod"):
         message = "a new or changed model is scaled to 0 at once, while it still loads"
         hint = "add `initialCooldownPeriod: 900`, or as long as loading takes"
         key = "idleReplicaCount" if "idleReplicaCount" in spec(item) else "minReplicaCount"

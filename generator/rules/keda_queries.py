@@ -9,7 +9,8 @@ from generator.problems import Where
 from generator.records import Json, Release
 from generator.rules import Book, Finding, Rule, Scene, Spot
 from generator.rules.fields import at
-from generator.rules.places import of_setting
+from generator.rules.places import of_setting, own_scaling
+from generator.settings import SCALED_APART
 
 BOOK = Book("autoscaling")
 
@@ -20,12 +21,11 @@ _Judge = Callable[[str, Json], tuple[str, str] | None]
 
 def _written(release: Release) -> Iterator[tuple[str, Where]]:
     """Give the queries that people wrote for a release, with their places."""
-    canary = (*release.pointer, "canary", *_KEY)
     shared = any(layer.has(_KEY) for layer in release.layers)
-    for variant in release.variants[:2]:
-        is_its_own = variant.role == "canary" and release.document.has(canary)
-        if variant.scaling.query and is_its_own:
-            yield variant.scaling.query, release.document.where(*canary)
+    for variant in release.variants:
+        own = own_scaling(release, variant, "query")
+        if variant.scaling.query and own:
+            yield variant.scaling.query, release.document.where(*release.pointer, *own)
         elif variant.scaling.query and shared and variant is release.stable:
             yield variant.scaling.query, of_setting(release, *_KEY)
 
@@ -60,8 +60,8 @@ def _shared_query(release: Release) -> Iterator[Finding]:
             "gets replicas for the requests of all"
         )
         hint = "remove `query` for the built-in one, which selects the Pods of each version"
-        if others[0].role == "canary":
-            hint += f', or give the canary its own with `pod=~"{others[0].workload}-.*"`'
+        if others[0].role in SCALED_APART:
+            hint += f', or give the {others[0].role} its own with `pod=~"{others[0].workload}-.*"`'
         yield Finding(message, of_setting(release, *_KEY), hint)
 
 

@@ -13,6 +13,7 @@ BOOK = Book("autoscaling")
 _CLASS = "serving.kserve.io/autoscalerClass"
 _SCALERS = ("ScaledObject", "HorizontalPodAutoscaler")
 _SCALABLE = ("Deployment", "StatefulSet", "ReplicaSet")
+_WITHOUT_SCALE = ("InferenceService", "InferenceGraph")
 _REFERENCE = ("spec", "scaleTargetRef", "name")
 
 _NO_TARGET = BOOK.error(
@@ -42,6 +43,10 @@ def _workloads(scene: Scene) -> dict[tuple[str, str], Json]:
 @_NO_TARGET.on_objects(*_SCALERS)
 def _scales_nothing(item: Json, scene: Scene) -> Iterator[Spot]:
     wanted, known = target(item), _workloads(scene)
+    if wanted[0] in _WITHOUT_SCALE:
+        message = f"an {wanted[0]} has no number of replicas that a scaler could write"
+        hint = "scale its Deployment: place `{{ variant.workload }}`, with `kind: Deployment`"
+        yield Spot(message, ("spec", "scaleTargetRef", "kind"), hint)
     if scene.release is None or wanted[0] not in _SCALABLE or wanted in known:
         return
     names = ", ".join(f"{kind} `{found}`" for kind, found in known)
@@ -77,21 +82,46 @@ _OWNER = BOOK.error(
 )
 
 
-@_OWNER.on_objects("InferenceService")
+@_OWNER.on_objects("InferenceService", *_SCALERS)
 def _kserve_scales_too(item: Json, scene: Scene) -> Iterator[Spot]:
-    found = annotated(item).get(_CLASS, "")
-    if found == "external" or mode(item, scene) == "Knative":
+    scaler, owner = _scaler_and_owner(item, scene)
+    if scaler is None or owner is None or mode(owner, scene) == "Knative":
         return
-    own = {each for each, owner in _workloads(scene).items() if owner is item}
-    scaler = next((other for other in scene.of_kind(*_SCALERS) if target(other) in own), None)
-    if scaler is not None:
+    found = annotated(owner).get(_CLASS, "")
+    if found != "external" and item is (scaler if _is_added(found, scene) else owner):
         does = {"none": "sets the number of replicas back", "keda": "makes a ScaledObject itself"}
         says = f"autoscalerClass {found}" if found else "no autoscalerClass"
         message = (
             f"with {says} KServe {does.get(str(found), 'makes an HPA')}, and "
             f"{scaler['kind']} `{name(scaler)}` scales {target(scaler)[1]} too"
         )
-        yield Spot(message, annotation(_CLASS), f"annotate it with `{_CLASS}: external`")
+        if item is scaler:
+            yield Spot(message, _REFERENCE, _INSTEAD)
+        else:
+            yield Spot(message, annotation(_CLASS), f"annotate it with `{_CLASS}: external`")
+
+
+_INSTEAD = (
+    "remove it, and write `scaling` in the model's document; or annotate the InferenceService "
+    f"with `{_CLASS}: external`"
+)
+_CLASSES = {"kserve-hpa": "hpa", "keda": "external", "none": "none"}
+
+
+def _is_added(found: str, scene: Scene) -> bool:
+    """Say whether the class is the one that the documents lead to, so that the scaler is wrong."""
+    release = scene.release
+    return release is not None and found == _CLASSES.get(release.stable.scaling.autoscaler)
+
+
+def _scaler_and_owner(item: Json, scene: Scene) -> tuple[Json | None, Json | None]:
+    """Find the first scaler of what an InferenceService runs, given the one or the other."""
+    workloads = _workloads(scene)
+    for scaler in scene.of_kind(*_SCALERS):
+        owner = workloads.get(target(scaler))
+        if owner and owner["kind"] == "InferenceService" and item in (scaler, owner):
+            return scaler, owner
+    return None, None
 
 
 _REPLICAS = BOOK.error(

@@ -10,9 +10,9 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from generator import quantities
-from generator.records import Json, Queue
+from generator.records import Flavor, Json, Queue
 from generator.rules import Scene
-from generator.rules.kserve import block, components, entries, text
+from generator.rules.kserve import block, components, entries, name_of, text
 from generator.yamlio import Pointer
 
 QUEUE = "kueue.x-k8s.io/queue-name"
@@ -92,9 +92,86 @@ def label(item: Json, key: str) -> str:
     return text(item, "metadata", "labels", key)
 
 
+_QUEUED_AT: dict[str, tuple[Pointer, ...]] = {
+    "CronJob": (("spec", "jobTemplate", "metadata"),),
+    "Deployment": (("metadata",), ("spec", "template", "metadata")),
+    "InferenceService": (("metadata",), ("spec", "predictor")),
+}
+
+
+def queue_places(item: Json) -> tuple[Pointer, ...]:
+    """Lead to the metadata that Kueue reads the queue of: not a CronJob's, but that of its Jobs."""
+    return _QUEUED_AT.get(item["kind"], (("metadata",),))
+
+
+def queued_by(item: Json) -> tuple[Pointer, str]:
+    """Find the label that puts a workload into a queue, and the queue's name; empty if none does.
+
+    Labels of a Deployment's Pods and of a predictor do it too
+    (kserve/kserve@pkg/controller/v1beta1/inferenceservice/components/predictor.go).
+    """
+    for place in queue_places(item):
+        name = text(item, *place, "labels", QUEUE)
+        if name:
+            return (*place, "labels", QUEUE), name
+    return (), ""
+
+
+def is_inside(item: Json, scene: Scene) -> bool:
+    """Say whether an object is in the environment's own namespace."""
+    return text(item, "metadata", "namespace") in ("", scene.environment.namespace)
+
+
 def queue_of(item: Json, scene: Scene) -> Queue | None:
-    """Find the queue of the environment that a workload waits in."""
-    return scene.environment.queues.get(label(item, QUEUE))
+    """Find the queue that a workload waits in: the environment's, or one of own templates."""
+    name = queued_by(item)[1]
+    if not name or not is_inside(item, scene):
+        return None
+    return scene.environment.queues.get(name) or _own_queue(name, scene)
+
+
+def _own_queue(name: str, scene: Scene) -> Queue | None:
+    """Read a LocalQueue with its ClusterQueue as if the environment described them."""
+    local = next((each for each in scene.around("LocalQueue") if name_of(each) == name), {})
+    called = text(local, "spec", "clusterQueue")
+    item = next((each for each in scene.around("ClusterQueue") if name_of(each) == called), None)
+    if item is None:
+        return None
+    found = list(groups(item))
+    return Queue(
+        name=name,
+        cluster_queue=called,
+        cohort=text(item, "spec", "cohortName"),
+        covered_resources=[resource for group in found for resource in group.covered],
+        flavors=[flavor for group in found for _, flavor in group.flavors],
+    )
+
+
+def flavors_of(queue: Queue, scene: Scene) -> list[Flavor]:
+    """Give the flavors of a queue, as far as they are known here."""
+    made = {name_of(each): each for each in scene.around("ResourceFlavor")}
+    known = scene.environment.flavors
+    return [
+        known[name] if name in known else _own_flavor(made[name], grant)
+        for grant in queue.flavors
+        if (name := text(grant, "name")) in known or name in made
+    ]
+
+
+def _own_flavor(item: Json, grant: Json) -> Flavor:
+    """Read a ResourceFlavor; taints that it tolerates itself keep no Pod out."""
+    extended = [text(each, "name") for _, each in entries(grant, "resources")]
+    tolerated = {text(each, "key") for _, each in entries(item, "spec", "tolerations")}
+    taints = [taint for _, taint in entries(item, "spec", "nodeTaints")]
+    return Flavor(
+        name=name_of(item),
+        resource=next((name for name in extended if "/" in name), ""),
+        node_labels=block(item, "spec", "nodeLabels"),
+        taints=[taint for taint in taints if not {text(taint, "key"), ""} & tolerated],
+        nodes=0,
+        gpus_per_node=0,
+        price_per_hour=0,
+    )
 
 
 def amount(written: Any) -> Fraction | None:
@@ -115,3 +192,21 @@ def is_served(item: Json, scene: Scene) -> bool:
     kind = "InferenceService" if release.serving.backend == "kserve" else "Deployment"
     names = {variant.name for variant in release.variants}
     return item["kind"] == kind and text(item, "metadata", "name") in names
+
+
+def taint_of(flavor: Flavor, tolerations: list[Json]) -> str:
+    """Name a taint that keeps Pods with these tolerations out; empty if none does."""
+    for taint in flavor.taints:
+        keeps_out = taint["effect"] != "PreferNoSchedule"
+        if keeps_out and not any(_tolerates(each, taint) for each in tolerations):
+            return f"{taint['key']}={taint.get('value', '')}:{taint['effect']}"
+    return ""
+
+
+def _tolerates(toleration: Json, taint: Json) -> bool:
+    key, effect = text(toleration, "key"), text(toleration, "effect")
+    if effect not in ("", taint["effect"]):
+        return False
+    if text(toleration, "operator") == "Exists":
+        return key in ("", taint["key"])
+    return (key, text(toleration, "value")) == (taint["key"], taint.get("value", ""))

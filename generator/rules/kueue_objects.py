@@ -250,6 +250,25 @@ def _flavor_labels(item: Json, scene: Scene) -> Iterator[Spot]:
             yield Spot(message, ("spec", "nodeLabels", key), "write a label that nodes carry")
 
 
+_LOWEST = BOOK.error(
+    "Q072",
+    "In a Topology, the label of single nodes is the last level.",
+    evidence="kubernetes-sigs/kueue@apis/kueue/v1beta2/topology_types.go",
+    remedy="List the levels from the widest to the node.",
+)
+_HOSTNAME = "kubernetes.io/hostname"
+
+
+@_LOWEST.on_objects("Topology")
+def _not_the_lowest(item: Json, scene: Scene) -> Iterator[Spot]:
+    levels = entries(item, "spec", "levels")
+    for index, level in levels[:-1]:
+        if text(level, "nodeLabel") == _HOSTNAME:
+            message = f"{name_of(item)} has levels below {_HOSTNAME}: Kueue refuses it"
+            pointer = ("spec", "levels", index, "nodeLabel")
+            yield Spot(message, pointer, "make it the last level")
+
+
 _SAME_TAINT = BOOK.error(
     "Q028",
     "A taint is one key and one effect: a flavor cannot have two that differ in the value.",

@@ -44,7 +44,7 @@ def _catches_all_in(item: Json, scene: Scene) -> Iterator[Spot]:
 
 _DANGLING = BOOK.warning(
     "Q029",
-    "A queue is inactive as long as one flavor, topology or ClusterQueue that it names is missing.",
+    "A queue is inactive while a flavor, topology, check or ClusterQueue that it names is missing.",
     evidence="kubernetes-sigs/kueue@apis/kueue/v1beta2/clusterqueue_types.go",
     remedy="Name one that this environment has, or see that the other is there first.",
 )
@@ -61,6 +61,9 @@ def _dangling(item: Json, scene: Scene) -> Iterator[Spot]:
 
 def _references(item: Json) -> Iterator[tuple[str, str, Pointer]]:
     """Give kind and name of what an object refers to; what is not made here at all may be there."""
+    checks = ("spec", "admissionChecksStrategy", "admissionChecks")
+    for index, check in entries(item, *checks):
+        yield "AdmissionCheck", text(check, "name"), (*checks, index, "name")
     for key, kind in (("clusterQueue", "ClusterQueue"), ("topologyName", "Topology")):
         if text(item, "spec", key):
             yield kind, text(item, "spec", key), ("spec", key)
@@ -84,6 +87,8 @@ def _not_admitted(item: Json, scene: Scene) -> Iterator[Spot]:
     for queue in scene.of_kind("LocalQueue"):
         namespace = text(queue, "metadata", "namespace") or scene.environment.namespace
         known = _labels_of(namespace, scene)
+        if namespace != scene.environment.namespace:
+            continue  # the project of the platform does not reach it
         if text(queue, "spec", "clusterQueue") != name_of(item) or _matches(selector, known):
             continue
         if selector is not None and not _keys(selector) <= known.keys():
@@ -199,7 +204,7 @@ _GONE = BOOK.warning(
 @_GONE.on_objects("ClusterQueue")
 def _gone(item: Json, scene: Scene) -> Iterator[Spot]:
     reclaims = text(item, "spec", "preemption", "reclaimWithinCohort") or "Never"
-    if text(item, "spec", "cohortName") and reclaims == "Never" and _lends(item):
+    if reclaims == "Never" and _is_among_others(item, scene) and _lends(item):
         message = (
             f"{name_of(item)} lends to its cohort and never reclaims: its models wait until "
             "whoever borrowed is done"
@@ -207,6 +212,17 @@ def _gone(item: Json, scene: Scene) -> Iterator[Spot]:
         has_own = "preemption" in block(item, "spec")
         place = ("spec", "preemption") if has_own else ("spec", "cohortName")
         yield Spot(message, place, "write `preemption: {reclaimWithinCohort: Any}`")
+
+
+def _is_among_others(item: Json, scene: Scene) -> bool:
+    """Say whether somebody could borrow: another queue of the cohort, or a cohort around it."""
+    cohort = text(item, "spec", "cohortName")
+    beside = [each for each in scene.of_kind("ClusterQueue") if each is not item]
+    below = [each for each in scene.of_kind("Cohort") if name_of(each) == cohort]
+    return bool(cohort) and (
+        any(text(each, "spec", "cohortName") == cohort for each in beside)
+        or any(text(each, "spec", "parentName") for each in below)
+    )
 
 
 def _lends(item: Json) -> bool:

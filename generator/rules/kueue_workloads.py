@@ -15,7 +15,19 @@ from generator.rules.kserve import (
     value,
     workload_containers,
 )
-from generator.rules.kueue import QUEUE, is_served, label, pods, queue_of, servers
+from generator.rules.kueue import (
+    QUEUE,
+    flavors_of,
+    is_inside,
+    is_served,
+    label,
+    pods,
+    queue_of,
+    queue_places,
+    queued_by,
+    servers,
+    taint_of,
+)
 from generator.schema import suggestion
 from generator.yamlio import Pointer
 
@@ -35,16 +47,42 @@ _UNKNOWN_QUEUE = BOOK.warning(
 
 @_UNKNOWN_QUEUE.on_objects("*")
 def _unknown_queue(item: Json, scene: Scene) -> Iterator[Spot]:
-    wanted = label(item, QUEUE)
-    known = {*scene.environment.queues, *map(name_of, scene.of_kind("LocalQueue"))}
-    if not wanted or (scene.environment.kueue and wanted in known):
+    place, wanted = queued_by(item)
+    if not wanted:
         return
     if not scene.environment.kueue:
         message = f"{scene.environment.name} has no Kueue: nobody reads the label"
-        yield Spot(message, _LABEL, "remove it, or add `platform.kueue`")
-    elif known:
+        yield Spot(message, place, "remove it, or add `platform.kueue`")
+        return
+    known = _queues_of(text(item, "metadata", "namespace"), scene)
+    if wanted not in known and is_inside(item, scene):
         message = f"{scene.environment.name} describes no queue `{wanted}`"
-        yield Spot(message, _LABEL, suggestion(wanted, sorted(known)))
+        yield Spot(message, place, suggestion(wanted, sorted(known)) if known else "")
+    elif wanted not in known and _is_synced(text(item, "metadata", "namespace"), scene):
+        space = text(item, "metadata", "namespace")
+        message = f"queue `{wanted}` is not one of namespace `{space}`, and Kueue looks there alone"
+        hint = f"write `namespace: {scene.environment.namespace}`, or make a LocalQueue there"
+        yield Spot(message, place, hint)
+
+
+def _is_synced(namespace: str, scene: Scene) -> bool:
+    """Say whether a project allows a namespace; what none allows is another rule's."""
+    return any(
+        text(destination, "namespace") in (namespace, "*")
+        for project in scene.of_kind("AppProject")
+        for _, destination in entries(project, "spec", "destinations")
+    )
+
+
+def _queues_of(namespace: str, scene: Scene) -> set[str]:
+    """Name the queues that a workload of a namespace may wait in, an empty one being our own."""
+    own = scene.environment.namespace
+    made = {
+        name_of(each)
+        for each in scene.around("LocalQueue")
+        if (text(each, "metadata", "namespace") or own) == (namespace or own)
+    }
+    return made if namespace not in ("", own) else {*made, *scene.environment.queues}
 
 
 _ANNOTATED = BOOK.error(
@@ -57,9 +95,10 @@ _ANNOTATED = BOOK.error(
 
 @_ANNOTATED.on_objects("*")
 def _annotated(item: Json, scene: Scene) -> Iterator[Spot]:
-    if annotation(item, QUEUE):
-        message = f"the annotation {QUEUE} is ignored: {name_of(item)} would run beside all quota"
-        yield Spot(message, ("metadata", "annotations", QUEUE), "write it under `labels`")
+    for place in dict.fromkeys((("metadata",), *queue_places(item))):
+        if text(item, *place, "annotations", QUEUE):
+            message = f"the annotation {QUEUE} is ignored: its Pods would run beside all quota"
+            yield Spot(message, (*place, "annotations", QUEUE), "write it under `labels`")
 
 
 _UNCOVERED = BOOK.error(
@@ -103,7 +142,7 @@ def _no_flavor(item: Json, scene: Scene) -> Iterator[Spot]:
     queue = queue_of(item, scene)
     if queue is None or is_served(item, scene):
         return
-    flavors = [scene.environment.flavors[grant["name"]] for grant in queue.flavors]
+    flavors = flavors_of(queue, scene)
     for place, pod in pods(item):
         suited = [flavor for flavor in flavors if _suits(flavor, pod)]
         selector = block(pod, "nodeSelector")
@@ -126,6 +165,41 @@ def _is_selected(flavor: Flavor, selector: Json) -> bool:
     return all(selector.get(key, value) == value for key, value in flavor.node_labels.items())
 
 
+_KEPT_OUT = BOOK.error(
+    "Q071",
+    "Kueue admits no Pod to a flavor whose taints neither it nor the flavor tolerates.",
+    evidence="kubernetes-sigs/kueue@pkg/scheduler/flavorassigner/flavorassigner.go",
+    remedy="Write the tolerations in the Pod, or in the ResourceFlavor, which adds them.",
+)
+
+
+@_KEPT_OUT.on_objects("*")
+def _kept_out(item: Json, scene: Scene) -> Iterator[Spot]:
+    """Leave accelerators to the rule of their nodes' taints, and the release to its document."""
+    queue = queue_of(item, scene)
+    if queue is None or is_served(item, scene):
+        return
+    flavors = flavors_of(queue, scene)
+    for place, pod in pods(item) if len(flavors) == len(queue.flavors) else ():
+        suited = [flavor for flavor in flavors if _may_take(flavor, pod, scene)]
+        tolerations = [each for _, each in entries(pod, "tolerations")]
+        taints = [taint_of(flavor, tolerations) for flavor in suited]
+        if taints and all(taints):
+            message = (
+                f"flavor `{suited[0].name}` of queue `{queue.name}` has the taint {taints[0]}, "
+                "which this Pod does not tolerate: Kueue never admits it"
+            )
+            hint = "add a toleration to the Pod, or to the flavor's `tolerations`"
+            yield Spot(message, (*place, "tolerations"), hint)
+
+
+def _may_take(flavor: Flavor, pod: Json, scene: Scene) -> bool:
+    """Say whether a Pod without accelerators may land on a flavor, or one with those of its own."""
+    limits = (block(container, "resources", "limits") for container in servers(pod))
+    asked = {key for each in limits for key in each if "/" in key}
+    return not asked or (flavor.resource in asked and flavor.name not in scene.environment.flavors)
+
+
 _FIXED_SET = BOOK.error(
     "Q044",
     "Kueue lets a StatefulSet of a queue scale to 0 and back, and to nothing else.",
@@ -141,7 +215,7 @@ def _fixed_set(item: Json, scene: Scene) -> Iterator[Spot]:
     for each in scene.of_kind("StatefulSet"):
         is_meant = text(scaled, "kind") == "StatefulSet" and name_of(each) == wanted
         if is_meant and label(each, QUEUE):
-            message = f"{wanted} waits in a queue as one set: Kueue refuses to scale it"
+            message = "the StatefulSet waits in a queue as one: Kueue refuses to scale it"
             yield Spot(message, ("spec", "scaleTargetRef", "name"), "use a Deployment instead")
 
 
@@ -215,8 +289,24 @@ _SUSPENDED = BOOK.error(
 @_SUSPENDED.on_objects("Job")
 def _suspended(item: Json, scene: Scene) -> Iterator[Spot]:
     if label(item, QUEUE) and value(item, "spec", "suspend") is not None:
-        message = f"Kueue suspends and starts {name_of(item)}, and Argo CD would set `suspend` back"
+        message = "Kueue suspends and starts the Job, and Argo CD would set `suspend` back"
         yield Spot(message, ("spec", "suspend"), "remove it")
+
+
+_QUEUED_HOOK = BOOK.warning(
+    "Q073",
+    "A hook that waits in a queue holds up the sync of its Application until it is admitted.",
+    evidence="argoproj/argo-cd#10600, argoproj/argo-cd#19126",
+    remedy="Leave the hook out of the queue, or let the Job be no hook.",
+)
+
+
+@_QUEUED_HOOK.on_objects("Job")
+def _queued_hook(item: Json, scene: Scene) -> Iterator[Spot]:
+    if queued_by(item)[1] and annotation(item, _HOOK):
+        message = f"the sync waits until queue `{queued_by(item)[1]}` has room for this hook"
+        hint = "remove the label, or the hook"
+        yield Spot(message, queued_by(item)[0], hint)
 
 
 _TIMED = BOOK.error(
@@ -230,28 +320,8 @@ _TIMED = BOOK.error(
 @_TIMED.on_objects("InferenceService", "Deployment", "StatefulSet")
 def _timed(item: Json, scene: Scene) -> Iterator[Spot]:
     if label(item, _LIMIT):
-        message = f"Kueue stops {name_of(item)} after {label(item, _LIMIT)} s, and it is to serve"
+        message = f"Kueue stops it after {label(item, _LIMIT)} s, and it is to serve"
         yield Spot(message, ("metadata", "labels", _LIMIT), "remove it")
-
-
-_CLAIMS = BOOK.error(
-    "Q050",
-    "Kueue counts devices by a ResourceClaimTemplate: a Pod with a ResourceClaim is inadmissible.",
-    evidence="kubernetes-sigs/kueue@site/content/en/docs/concepts/dynamic_resource_allocation.md",
-    remedy="Name a `resourceClaimTemplateName`.",
-)
-
-
-@_CLAIMS.on_objects("*")
-def _claims(item: Json, scene: Scene) -> Iterator[Spot]:
-    if not label(item, QUEUE):
-        return
-    for place, pod in pods(item):
-        for index, claim in entries(pod, "resourceClaims"):
-            if text(claim, "resourceClaimName"):
-                message = f"Kueue cannot count claim `{text(claim, 'resourceClaimName')}`"
-                pointer = (*place, "resourceClaims", index, "resourceClaimName")
-                yield Spot(message, pointer, "use `resourceClaimTemplateName`")
 
 
 _PODSET = "kueue.x-k8s.io/podset-"
@@ -271,44 +341,3 @@ def _topology(item: Json, scene: Scene) -> Iterator[Spot]:
             message = f"{key} is for the Pods, and stands on the {item['kind']}"
             pointer = ("metadata", "annotations", key)
             yield Spot(message, pointer, "move it to `spec.template.metadata.annotations`")
-
-
-_UNCOUNTABLE = BOOK.error(
-    "Q057",
-    "Kueue does not admit what claims devices by alternatives, constraints or settings.",
-    evidence="kubernetes-sigs/kueue@site/content/en/docs/concepts/dynamic_resource_allocation.md",
-    remedy="Claim an exact count of one device class, or leave the workload out of the queue.",
-)
-
-
-@_UNCOUNTABLE.on_objects("ResourceClaimTemplate")
-def _uncountable(item: Json, scene: Scene) -> Iterator[Spot]:
-    if not any(_claims_by(each, name_of(item)) for each in scene.objects if label(each, QUEUE)):
-        return
-    for pointer, what in _features(item):
-        message = f"a workload of a queue claims by {name_of(item)}, and Kueue cannot count {what}"
-        yield Spot(message, pointer, "write `exactly: {deviceClassName: ..., count: ...}`")
-
-
-def _claims_by(item: Json, template: str) -> bool:
-    return any(
-        text(claim, "resourceClaimTemplateName") == template
-        for _, pod in pods(item)
-        for _, claim in entries(pod, "resourceClaims")
-    )
-
-
-def _features(item: Json) -> Iterator[tuple[Pointer, str]]:
-    """Give what Kueue has no arithmetic for."""
-    devices: Pointer = ("spec", "spec", "devices")
-    for key in ("constraints", "config"):
-        if entries(item, *devices, key):
-            yield (*devices, key), f"`{key}`"
-    for index, request in entries(item, *devices, "requests"):
-        place = (*devices, "requests", index)
-        if entries(request, "firstAvailable"):
-            yield (*place, "firstAvailable"), "`firstAvailable`"
-        if text(request, "exactly", "allocationMode") == "All":
-            yield (*place, "exactly", "allocationMode"), "`allocationMode: All`"
-        if value(request, "exactly", "adminAccess"):
-            yield (*place, "exactly", "adminAccess"), "`adminAccess`"

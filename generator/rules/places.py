@@ -5,7 +5,7 @@ from __future__ import annotations
 from generator.problems import Where
 from generator.records import Environment, Release, Variant
 from generator.rules import Finding
-from generator.settings import origin
+from generator.settings import SCALED_APART, origin
 
 
 def of_setting(release: Release, *pointer: str) -> Where:
@@ -16,6 +16,13 @@ def of_setting(release: Release, *pointer: str) -> Where:
 def at_setting(release: Release, pointer: tuple[str, ...], message: str, hint: str) -> Finding:
     """Make the finding of a setting such as `("scaling", "min")`, where it was decided."""
     return Finding(message, of_setting(release, *pointer), hint)
+
+
+def own_scaling(release: Release, variant: Variant, key: str) -> tuple[str, ...]:
+    """Lead to what a variant says of its own replicas in the model's block; empty if nothing."""
+    keys = (variant.role, "scaling", key)
+    is_its_own = variant.role in SCALED_APART and release.document.has((*release.pointer, *keys))
+    return keys if is_its_own else ()
 
 
 def in_live(release: Release, keys: tuple[str, ...], message: str, hint: str) -> Finding:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from generator.records import Flavor, Json, Placement
 from generator.rules import Book, Scene, Spot
 from generator.rules.kserve import block, entries, text, workload_containers
-from generator.rules.kueue import amount, asks_for, is_served, pods, queue_of
+from generator.rules.kueue import amount, asks_for, flavors_of, is_served, pods, queue_of, taint_of
 from generator.yamlio import Pointer
 
 BOOK = Book("GPU")
@@ -159,8 +159,8 @@ def _not_tolerated(item: Json, scene: Scene) -> Iterator[Spot]:
             if flavor.resource and asks_for(pod, flavor.resource) and _may_run_on(flavor, pod)
         ]
         tolerations = [each for _, each in entries(pod, "tolerations")]
-        if flavors and all(_taint_of(flavor, tolerations) for flavor in flavors):
-            taint = _taint_of(flavors[0], tolerations)
+        if flavors and all(taint_of(flavor, tolerations) for flavor in flavors):
+            taint = taint_of(flavors[0], tolerations)
             message = (
                 f"nodes of flavor `{flavors[0].name}` have the taint {taint}, which this Pod does "
                 "not tolerate: it would wait for ever"
@@ -174,22 +174,37 @@ def _may_run_on(flavor: Flavor, pod: Json) -> bool:
     return all(selector.get(key, value) == value for key, value in flavor.node_labels.items())
 
 
-def _taint_of(flavor: Flavor, tolerations: list[Json]) -> str:
-    """Name a taint that keeps Pods with these tolerations out; empty if none does."""
-    for taint in flavor.taints:
-        keeps_out = taint["effect"] != "PreferNoSchedule"
-        if keeps_out and not any(_tolerates(each, taint) for each in tolerations):
-            return f"{taint['key']}={taint.get('value', '')}:{taint['effect']}"
-    return ""
+_LARGER_THAN_A_NODE = BOOK.error(
+    "G027",
+    "A Pod of an own template asks for more accelerators than one node has.",
+    evidence=_SCHEDULING,
+    remedy="Ask for at most what a node has, or select larger nodes.",
+)
 
 
-def _tolerates(toleration: Json, taint: Json) -> bool:
-    key, effect = text(toleration, "key"), text(toleration, "effect")
-    if effect not in ("", taint["effect"]):
-        return False
-    if text(toleration, "operator") == "Exists":
-        return key in ("", taint["key"])
-    return (key, text(toleration, "value")) == (taint["key"], taint.get("value", ""))
+@_LARGER_THAN_A_NODE.on_objects("*")
+def _larger_than_a_node(item: Json, scene: Scene) -> Iterator[Spot]:
+    """Leave the release's own workload to the rule of its `gpu.count`."""
+    for place, pod in () if is_served(item, scene) else pods(item):
+        for index, container in entries(pod, "containers"):
+            _, limits = _blocks(container)
+            for key in _extended(limits):
+                asked, names, most = amount(limits[key]), *_largest(key, pod, scene)
+                if asked and 0 < most < asked:
+                    message = f"{asked} x {key}, and a node of flavor {names} has {most}"
+                    pointer = (*place, "containers", index, "resources", "limits", key)
+                    yield Spot(message, pointer, f"ask for {most} at most, or select larger nodes")
+
+
+def _largest(resource: str, pod: Json, scene: Scene) -> tuple[str, int]:
+    """Name the flavors that a Pod may run on, with the most that one node has; 0 if unknown."""
+    found = [
+        flavor
+        for flavor in scene.environment.flavors.values()
+        if flavor.resource == resource and _may_run_on(flavor, pod)
+    ]
+    sizes = [flavor.gpus_per_node for flavor in found]
+    return " and ".join(f"`{each.name}`" for each in found), max(sizes) if all(sizes or [0]) else 0
 
 
 _UNKNOWN_TO_THE_FLAVOR = BOOK.warning(
@@ -215,7 +230,7 @@ def _unknown_to_the_flavor(item: Json, scene: Scene) -> Iterator[Spot]:
     queue = queue_of(item, scene)
     if queue is None:
         return
-    flavors = [scene.environment.flavors[grant["name"]] for grant in queue.flavors]
+    flavors = flavors_of(queue, scene)
     for place, pod in pods(item):
         asked = [each for each in flavors if each.resource and asks_for(pod, each.resource)]
         known = {key for flavor in asked for key in flavor.node_labels}
@@ -227,3 +242,27 @@ def _unknown_to_the_flavor(item: Json, scene: Scene) -> Iterator[Spot]:
                 )
                 hint = "add it to the flavor's `nodeLabels`, or do not select by it"
                 yield Spot(message, (*place, "nodeSelector", key), hint)
+
+
+_OTHER_NODES = BOOK.error(
+    "G028",
+    "Kueue gives Pods the labels of their ResourceFlavor as a node selector.",
+    evidence="kubernetes-sigs/kueue@site/content/en/docs/concepts/resource_flavor.md",
+    remedy="Place `flavor.node_labels`, and change the labels in the environment's document.",
+)
+
+
+@_OTHER_NODES.on_objects("ResourceFlavor")
+def _flavor_of_other_nodes(item: Json, scene: Scene) -> Iterator[Spot]:
+    flavor = scene.environment.flavors.get(text(item, "metadata", "name"))
+    labels = block(item, "spec", "nodeLabels")
+    lost = [key for key in (flavor.node_labels if flavor else {}) if key not in labels]
+    changed = [key for key in labels if flavor and flavor.node_labels.get(key) != labels[key]]
+    if flavor is not None and (lost or changed):
+        message = (
+            f"flavor `{flavor.name}` of {scene.environment.name} has "
+            f"{', '.join(f'{key}: {value}' for key, value in flavor.node_labels.items()) or 'none'}"
+            ", so that Pods would look for other nodes than those that were checked"
+        )
+        hint = "write `nodeLabels: {{ flavor.node_labels }}`"
+        yield Spot(message, ("spec", "nodeLabels"), hint)

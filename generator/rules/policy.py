@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from generator.records import Environment, Json, Release, Variant
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import at, containers, name, spec, target
-from generator.rules.places import at_setting, in_environment, in_version
+from generator.rules.places import at_setting, in_environment, in_version, own_scaling
+from generator.settings import origin
 
 BOOK = Book("policy")
 
@@ -63,19 +64,21 @@ _FEW = BOOK.error(
     "P002",
     "An environment with `policy.minReplicas` refuses fewer replicas.",
     evidence="kubernetes/website@content/en/docs/concepts/workloads/pods/disruptions.md",
-    remedy="Raise `scaling.min` for this environment; a canary may be smaller.",
+    remedy="Raise `scaling.min` for this environment; a canary or a shadow may be smaller.",
 )
 
 
 @_FEW.on_release
 def _few_replicas(release: Release) -> Iterator[Finding]:
     least = release.environment.policy.min_replicas
-    found = release.stable.scaling.minimum  # a canary may well be smaller
+    found = release.stable.scaling.minimum  # what is on trial may well be smaller
     if found < least:
         message = (
             f"{release.environment.name} asks for at least {least} replicas, and this is {found}"
         )
-        yield at_setting(release, ("scaling", "min"), message, f"write `min: {least}`")
+        is_said = origin(release.layers, ("scaling", "min")) is not None
+        hint = f"write `min: {least}`" if is_said else f"write `scaling: {{min: {least}}}` there"
+        yield at_setting(release, ("scaling", "min"), message, hint)
 
 
 _LEAST = {
@@ -125,9 +128,9 @@ def _scaled_to_zero(release: Release) -> Iterator[Finding]:
     if not asleep:
         return
     message, hint = f"{release.environment.name} does not scale to zero", "write `min: 1`"
-    own = (*release.pointer, "canary", "scaling", "min")
-    if release.stable.scaling.minimum > 0 and release.document.has(own):
-        yield Finding(message, release.document.where(*own), hint)
+    own = own_scaling(release, asleep[0], "min")
+    if own:
+        yield Finding(message, release.document.where(*release.pointer, *own), hint)
     else:
         yield at_setting(release, ("scaling", "min"), message, hint)
 

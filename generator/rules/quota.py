@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from itertools import permutations
 
 from generator import quantities
-from generator.records import Environment, Flavor, Queue, Release
-from generator.rules import Book, Finding
+from generator.records import Environment, Flavor, Json, Queue, Release
+from generator.rules import Book, Finding, Scene, Spot
+from generator.rules.kserve import block, workload_containers
+from generator.rules.kueue import QUEUE, is_inside, is_served, queue_places, queued_by
 from generator.rules.places import at_key, at_setting, in_environment
 
 BOOK = Book("quota")
@@ -118,6 +120,37 @@ def _beside_quota(release: Release) -> Iterator[Finding]:
             "by queue: Kueue would admit others to the GPUs that this one has taken"
         )
         yield at_setting(release, ("serving", "gpu"), message, f"add `queue: {having[0]}`")
+
+
+_HOOK = "argocd.argoproj.io/hook"
+"""A hook has no queue: it would hold up the sync until it is admitted (argoproj/argo-cd#10600)."""
+
+
+@_BESIDE_QUOTA.on_objects("Pod", "Job", "CronJob", "Deployment", "StatefulSet")
+def _beside_quota_in(item: Json, scene: Scene) -> Iterator[Spot]:
+    """Ask beside a model that has a queue; a queue in the wrong place is another rule's."""
+    if scene.release is None or not scene.release.queue:
+        return
+    said = [block(item, "metadata", key) for key in ("labels", "annotations")]
+    said += [block(item, *place, "annotations") for place in queue_places(item)]
+    if any(QUEUE in each or _HOOK in each for each in said) or queued_by(item)[1]:
+        return
+    if is_served(item, scene) or not is_inside(item, scene):
+        return
+    granted = {
+        scene.environment.flavors[grant["name"]].resource: queue.name
+        for queue in scene.environment.queues.values()
+        for grant in queue.flavors
+    }
+    for place, container in workload_containers(item):
+        limits = block(container, "resources", "limits")
+        for resource in [key for key in limits if "/" in key and key in granted][:1]:
+            message = (
+                f"the {item['kind']} has no queue, and {scene.environment.name} grants {resource} "
+                "by queue: Kueue would admit others to what this one has taken"
+            )
+            hint = f"add the label `{QUEUE}: {granted[resource]}`"
+            yield Spot(message, (*place, "resources", "limits", resource), hint)
 
 
 _UNCOUNTED = BOOK.warning(

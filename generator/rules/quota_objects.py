@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from generator import quantities
-from generator.records import Json, Release
-from generator.rules import Book, Scene, Spot
+from generator import demand, quantities
+from generator.demand import Demand
+from generator.records import Environment, Json, Release
+from generator.rules import Book, Rule, Scene, Spot
 from generator.rules.kserve import block, name_of, number, text, value
 from generator.rules.kueue import amount
 
@@ -46,23 +48,24 @@ _BELOW = BOOK.warning(
 def _below(item: Json, scene: Scene) -> Iterator[Spot]:
     if value(item, "spec", "scopes") or value(item, "spec", "scopeSelector"):
         return
-    granted = _granted(scene)
+    granted = _granted(scene.environment)
     for key, hard in block(item, "spec", "hard").items():
         resource = str(key).removeprefix("requests.")
         most = amount(hard)
         if most is not None and most < granted.get(resource, 0):
+            enough = _told(granted[resource], resource)
             message = (
-                f"the queues of the namespace grant {_told(granted[resource])} {resource}, and "
+                f"the queues of the namespace grant {enough} {resource}, and "
                 f"{hard} may be requested: beyond that, Pods are refused (waiting ones count too)"
             )
-            hint = f"raise it to {_told(granted[resource])}, or lower the queues' quota"
+            hint = f"raise it to {enough}, or lower the queues' quota"
             yield Spot(message, ("spec", "hard", key), hint)
 
 
-def _granted(scene: Scene) -> dict[str, Fraction]:
+def _granted(environment: Environment) -> dict[str, Fraction]:
     """Add up what the queues own themselves; what they borrow comes and goes."""
     granted: dict[str, Fraction] = {}
-    for queue in scene.environment.queues.values():
+    for queue in environment.queues.values():
         for flavor in queue.flavors:
             for grant in flavor["resources"]:
                 owned = quantities.parse(grant["nominalQuota"])
@@ -70,8 +73,54 @@ def _granted(scene: Scene) -> dict[str, Fraction]:
     return granted
 
 
-def _told(amount: Fraction) -> str:
-    return quantities.canonical(str(amount)) if amount.denominator == 1 else f"{amount * 1000}m"
+def _told(amount: Fraction, resource: str) -> str:
+    if amount.denominator != 1:
+        return f"{amount * 1000}m"
+    shown = demand.told(resource, int(amount)) if resource == demand.MEMORY else str(amount)
+    return quantities.canonical(shown)
+
+
+_SHORT = BOOK.error(
+    "Q069",
+    "Pods beyond a namespace's ResourceQuota are refused: not all models get their replicas.",
+    evidence=_QUOTAS,
+    remedy="Raise the ResourceQuota, or lower `scaling.min`.",
+)
+
+
+def short_of(
+    item: Json, environment: Environment, demands: Iterable[Demand]
+) -> Iterator[tuple[Rule, Spot]]:
+    """Compare a ResourceQuota with the minimum of all models of its namespace.
+
+    What the queues grant beyond it is another rule's, at the same place.
+    """
+    if value(item, "spec", "scopes") or value(item, "spec", "scopeSelector"):
+        return
+    asked, granted = _asked(environment, demands), _granted(environment)
+    for key, hard in block(item, "spec", "hard").items():
+        resource = str(key).removeprefix("requests.").removeprefix("count/")
+        most = amount(hard)
+        if most is not None and granted.get(resource, 0) <= most < asked.get(resource, 0):
+            enough = _told(asked[resource], resource)
+            message = (
+                f"the models of {environment.name} have {enough} {resource} at minimum replicas, "
+                f"and {hard} is allowed: the last Pods are refused"
+            )
+            yield _SHORT, Spot(message, ("spec", "hard", key), f"raise it to {enough} at least")
+
+
+def _asked(environment: Environment, demands: Iterable[Demand]) -> dict[str, Fraction]:
+    """Add up what all models have at minimum replicas, their Pods among it."""
+    asked: Counter[str] = Counter()
+    for each in demands:
+        extended = environment.flavors[each.flavor].resource if each.flavor else ""
+        for pods in each.pods:
+            asked["pods"] += pods.minimum
+            asked[demand.CPU] += pods.minimum * pods.cpu
+            asked[demand.MEMORY] += pods.minimum * pods.memory
+            asked[extended] += pods.minimum * pods.accelerators
+    return {key: Fraction(total, 1000 if key == demand.CPU else 1) for key, total in asked.items()}
 
 
 _UNMOVABLE = BOOK.warning(
@@ -91,9 +140,11 @@ def _unmovable(item: Json, scene: Scene) -> Iterator[Spot]:
     least = min(variant.scaling.minimum for variant in release.variants)
     for key, blocks in (("maxUnavailable", _is_none), ("minAvailable", _is_all_of(least))):
         if blocks(value(item, "spec", key)):
+            written = value(item, "spec", key)
+            of_all = f" of {least} replicas" if str(written) == str(least) else ""
             message = (
-                f"with {least} replica{'s' if least != 1 else ''}, none may go: a node that is "
-                "drained waits for ever, and Kueue, which deletes Pods, does not ask"
+                f"`{key}: {written}`{of_all} lets none go: a node that is drained waits for ever, "
+                "and Kueue, which deletes Pods, does not ask"
             )
             yield Spot(message, ("spec", key), "write `maxUnavailable: 1`")
 

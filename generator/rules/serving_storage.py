@@ -136,9 +136,11 @@ def _incomplete(uri: str) -> tuple[str, str] | None:
     first, _, path = rest.partition("/")
     if scheme == "hf" and (not path or "/" in path):
         return f"{uri} is not one model", "write `hf://<organisation>/<model>:<revision>`"
+    if scheme == "pvc" and not first:
+        return f"{uri} names no claim", "write `pvc://<claim>/<path>`"
     if scheme == "pvc" and not _CLAIM.fullmatch(first):
-        why = f"no claim can be called `{first}`" if first else f"{uri} names no claim"
-        return why, "write `pvc://<claim>/<path>`, the claim in lower-case letters, digits and `-`"
+        hint = "write the name that it has: lower-case letters, digits, `-` and `.`"
+        return f"no claim can be called `{first}`", hint
     if scheme in ("s3", "gs") and not first:
         return f"{uri} names no bucket", f"write `{scheme}://<bucket>/{path}`"
     if scheme in ("http", "https") and not path.rpartition("/")[2]:

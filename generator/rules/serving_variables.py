@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
+from generator.rules.fields import LOOKS_SECRET
 from generator.rules.kserve import (
     at_argument,
     at_variable,
@@ -128,11 +129,16 @@ _CREDENTIALS = frozenset(
 _KEEP = "put it into a Secret and name that in `serviceAccount.secrets`; then change the secret"
 
 
+def _is_told(name: str, value: str) -> bool:
+    """Say whether a variable is a secret by its name, and not by its value, which is D005's."""
+    return name in _CREDENTIALS and bool(value) and not LOOKS_SECRET.search(value)
+
+
 @_SECRET.on_release
 def _secret_in_git(release: Release) -> Iterator[Finding]:
     for variant in release.variants:
         for entry in variant.artifact.env:
-            if entry["name"] in _CREDENTIALS and entry["value"]:
+            if _is_told(entry["name"], entry["value"]):
                 message = f"{entry['name']} is a secret, and here everybody can read it"
                 yield at_variable(release, variant, entry["name"], message, _KEEP)
 
@@ -141,7 +147,7 @@ def _secret_in_git(release: Release) -> Iterator[Finding]:
 def _secret_in_template(item: Json, scene: Scene) -> Iterator[Spot]:
     for place, container in workload_containers(item):
         for index, entry in entries(container, "env"):
-            if text(entry, "name") in _CREDENTIALS and text(entry, "value"):
+            if _is_told(text(entry, "name"), text(entry, "value")):
                 message = f"{entry['name']} is a secret, and here everybody can read it"
                 hint = "take it from a Secret with `valueFrom.secretKeyRef`; then change the secret"
                 yield Spot(message, (*place, "env", index, "value"), hint)

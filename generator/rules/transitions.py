@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from generator.records import Environment, Release, Variant
+from generator.records import Environment, Json, Release, Variant
 from generator.rules import Finding, Step
+from generator.settings import shadow_of
 
 Look = Callable[[Release, Variant], object]
 """Gives what a rule compares of a workload."""
@@ -25,6 +26,12 @@ def routed(step: Step) -> tuple[Release, Release] | None:
     return pair if pair and pair[0].strategy == pair[1].strategy == "route" else None
 
 
+def native(step: Step) -> tuple[Release, Release] | None:
+    """Give a model before and after, if KServe's own canaries share its requests all along."""
+    pair = both(step)
+    return pair if pair and pair[0].strategy == pair[1].strategy == "native" else None
+
+
 def leaving(step: Step) -> Release | None:
     """Give the release of a model that leaves an environment which stays."""
     return step.before if step.after is None and step.environment is not None else None
@@ -36,6 +43,18 @@ def kept(before: Release, after: Release) -> list[tuple[Variant, Variant]]:
         return []
     running = {variant.workload: variant for variant in reversed(before.variants)}
     return [(running[v.workload], v) for v in after.variants if v.workload in running]
+
+
+def live_versions(model: Json) -> dict[str, list[str]]:
+    """List the environments that each live version of a document is in."""
+    found: dict[str, list[str]] = {}
+    for name, block in model["environments"].items():
+        canary = block.get("canary", {}).get("version")
+        shadow = shadow_of(block)["version"] if "shadow" in block else None
+        for version in (block["version"], canary, block.get("standby"), shadow):
+            if version is not None:
+                found.setdefault(version, []).append(name)
+    return found
 
 
 def is_other(step: Step, look: Look) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from generator import quantities
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.fields import at, labels, name, pods, spec
+from generator.rules.fields import at, containers, labels, name, pods, spec
 from generator.yamlio import Pointer
 
 BOOK = Book("serving")
@@ -151,12 +153,17 @@ def _port_that_nobody_has(item: Json, scene: Scene) -> Iterator[Spot]:
     if not found or any(each["kind"] == "InferenceService" for each in found):
         return
     known = {port for each in found for port in _ports(each)}
+    probed = {_port_of(probe) for each in found for probe, _, _ in _probes(each)}
     for index, port in enumerate(spec(item).get("ports") or ()):
         target = port.get("targetPort")
-        if isinstance(target, str) and not target.isdecimal() and target not in known:
+        if isinstance(target, str) and not target.isdecimal() and target not in known | probed:
             message = f"no container of {name(found[0])} has a port `{target}`"
             hint = f"known there: {', '.join(f'`{each}`' for each in sorted(known)) or 'no name'}"
             yield Spot(message, ("spec", "ports", index, "targetPort"), hint)
+
+
+def _port_of(probe: Json) -> str:
+    return str(at(probe, "httpGet", "port") or at(probe, "tcpSocket", "port"))
 
 
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
@@ -179,7 +186,7 @@ def _probes(item: Json) -> Iterator[tuple[Json, Json, Pointer]]:
     remedy="Name the port as the container does, or write its number.",
 ).on_objects(*_KEPT_RUNNING)
 def _probe_of_no_port(item: Json, scene: Scene) -> Iterator[Spot]:
-    told = set()
+    told: set[str] = set()
     for probe, container, place in _probes(item):
         known = [str(port.get("name")) for port in container.get("ports") or ()]
         for way in ("httpGet", "tcpSocket"):
@@ -280,3 +287,27 @@ def _mounts_nothing(item: Json, scene: Scene) -> Iterator[Spot]:
                         pointer = (*place, key, index, "volumeMounts", mount, "name")
                         hint = f"add `{{name: {each.get('name')}, ...}}` under `volumes`"
                         yield Spot(f"the Pod has no volume `{each.get('name')}`", pointer, hint)
+
+
+def _is_above(one: Any, other: Any) -> bool:
+    try:
+        return quantities.parse(str(one)) > quantities.parse(str(other))
+    except ValueError:
+        return False
+
+
+@BOOK.error(
+    "S079",
+    "The API server refuses a container that requests more than its own limit.",
+    evidence=_CORE,
+    remedy="Raise the limit, or lower the request.",
+).on_objects("*")
+def _request_above_the_limit(item: Json, scene: Scene) -> Iterator[Spot]:
+    for container, place in containers(item):
+        resources = container.get("resources") or {}
+        limits = resources.get("limits") or {}
+        for key, asked in (resources.get("requests") or {}).items():
+            if key in limits and "/" not in key and _is_above(asked, limits[key]):
+                message = f"the {key} request {asked} is above the limit {limits[key]}"
+                hint = f"write at least `{key}: {asked}` under `limits`"
+                yield Spot(message, (*place, "resources", "requests", key), hint)

@@ -1,0 +1,395 @@
+"""Steps between live versions: whatever stays live keeps its Pods, and every request has a backend.
+
+What a cluster would run is read from the composed objects alone, by what facts are known of KServe,
+and not by the code that renders them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import ENVIRONMENT, problems_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator import contradictions, edits, inventory, kustomize, plan, promotion, resolve, yamlio
+from generator.documents import Document
+from generator.problems import GenError
+from generator.promotion import Past, Wish
+from generator.records import Environment, Json, Strategy
+from generator.render import Engine
+
+_STANDARD = 'mode: Standard, gateway: {name: gate, namespace: gates, version: "1.3"}, domain: a.b}'
+_ROUTE = ENVIRONMENT.replace("mode: Knative}", _STANDARD) + (
+    "flavors: {a100: {resource: nvidia.com/gpu, nodeLabels: {gpu: a}, nodes: 1, gpusPerNode: 8}}\n"
+    "queues: {serving: {quota: {a100: {cpu: 8, memory: 8Gi, gpu: 8}}}}\n"
+)
+_ROUTE = _ROUTE.replace("platform:\n", 'platform:\n  kueue: {version: "0.19"}\n')
+TEXTS = {
+    "route": _ROUTE,
+    "native": _ROUTE.replace('"0.20"', '"0.21"') + "defaults: {canaryStrategy: native}\n",
+    "knative": ENVIRONMENT,
+    "single": ENVIRONMENT.replace("Knative", "Standard"),
+}
+STRATEGIES: tuple[Strategy, ...] = ("route", "native", "knative", "single")
+WITH_CANARIES = STRATEGIES[:3]
+VERSIONS = ("v1", "v2", "v3", "v4")
+Block = dict[str, Any]
+
+
+def document(kind: str, data: Json, text: str = "") -> Document:
+    return Document(kind, f"{kind}s/{data['name']}.yaml", data["name"], text, data)
+
+
+@cache
+def environment(strategy: str) -> Environment:
+    text = TEXTS[strategy]
+    return inventory.environment(document("environment", yamlio.load(text), text))
+
+
+def model(block: Block, **said: Any) -> Document:
+    versions = {name: {"uri": f"gs://models/churn/{name}"} for name in VERSIONS}
+    data = {
+        "name": "churn",
+        "owner": "growth",
+        "description": "Predicts who leaves.",
+        "serving": {"format": "sklearn", "resources": {"cpu": "1", "memory": "2Gi"}},
+        "scaling": {"min": 2, "max": 4, "metric": "cpu", "target": 70},
+        "versions": versions,
+        "environments": {"dev": block},
+    }
+    return document("model", {**data, **said})
+
+
+@cache
+def engine() -> Engine:
+    return Engine(Path(__file__).parent / "cases" / "valid" / "canary-route")
+
+
+def objects_of(spec: Document, strategy: str) -> list[Json]:
+    """Render a model in an environment of a strategy, and compose what comes out."""
+    (release,) = resolve.releases(spec, {"dev": environment(strategy)})
+    assert release.strategy == strategy
+    planned = [*plan.base(release), *plan.overlay(release, "")]
+    files = {file.path: file for file in engine().files(planned)}
+    return kustomize.composed(files, plan.overlay_path("dev", "churn"))
+
+
+# What a cluster would run
+
+
+BESIDE = ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "timeout", "name")
+"""Fields of a predictor that no Pod of its Deployment shows (facts: kserve/kserve 6.3)."""
+
+
+def pods(objects: list[Json]) -> dict[str, Json]:
+    """Give what each version's Pods are made from, as far as the objects say it."""
+    found: dict[str, Json] = {}
+    for item in objects:
+        if item["kind"] == "InferenceService":
+            for predictor in predictors(item):
+                template = template_of(item, predictor)
+                found[predictor["model"]["storageUri"].rpartition("/")[2]] = template
+    return found
+
+
+def predictors(item: Json) -> Iterator[Json]:
+    stable = item["spec"]["predictor"]
+    yield stable
+    for entry in item["spec"].get("canary", ()):
+        yield laid_over(deepcopy(stable), entry["predictor"])
+
+
+def laid_over(under: Any, over: Any) -> Any:
+    """Let what is not zero win, replace lists, merge maps (facts: kserve/kserve 3.3)."""
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over or under
+    return {key: laid_over(under.get(key), over.get(key)) for key in {**under, **over}}
+
+
+def template_of(item: Json, predictor: Json) -> Json:
+    shown = {key: value for key, value in predictor.items() if key not in BESIDE}
+    shown.pop("canaryTrafficPercent", None)
+    shown["model"] = {key: value for key, value in predictor["model"].items() if value}
+    for kind in ("labels", "annotations"):
+        shown[kind] = {**item["metadata"].get(kind, {}), **predictor.get(kind, {})}
+    return {**shown, "deployment": [item["metadata"]["name"], predictor.get("name", "")]}
+
+
+def shares(objects: list[Json]) -> dict[str, int]:
+    """Say how many of all requests each version answers."""
+    for item in objects:
+        if item["kind"] == "HTTPRoute":
+            backends = item["spec"]["rules"][-1]["backendRefs"]
+            return {version_of(each["name"]): each["weight"] for each in backends}
+    (service,) = (item for item in objects if item["kind"] == "InferenceService")
+    stable, *canaries = predictors(service)
+    share = [entry["trafficPercent"] for entry in service["spec"].get("canary", ())]
+    own = stable.get("canaryTrafficPercent", 100 - sum(share))
+    return {
+        each["model"]["storageUri"].rpartition("/")[2]: percent
+        for each, percent in zip((stable, *canaries), (own, *share), strict=True)
+    }
+
+
+def version_of(service: str) -> str:
+    return service.removeprefix("churn-").removesuffix("-predictor")
+
+
+def route_of(objects: list[Json]) -> Json:
+    (route,) = (item for item in objects if item["kind"] == "HTTPRoute")
+    return route
+
+
+def is_sound(objects: list[Json], block: Block, strategy: str) -> None:
+    """Make sure that the objects run what the block says, and lead nowhere else."""
+    live = {version for _, version in contradictions.live_versions(block)}
+    running = pods(objects)
+    if strategy == "knative":
+        described = block.get("canary", {}).get("version", block["version"])
+        assert running.keys() == {described}
+        return
+    assert running.keys() == live
+    share = block.get("canary", {}).get("traffic", 0)
+    wanted = dict.fromkeys(live - shadows(block), 0) | {block["version"]: 100 - share}
+    if "canary" in block:
+        wanted[block["canary"]["version"]] = share
+    assert shares(objects) == wanted
+    if strategy == "route":
+        is_routed(route_of(objects), block)
+
+
+def shadows(block: Block) -> set[str]:
+    return {block["shadow"]} if "shadow" in block else set()
+
+
+def is_routed(route: Json, block: Block) -> None:
+    rules = route["spec"]["rules"]
+    copies = [
+        {
+            version_of(each["requestMirror"]["backendRef"]["name"])
+            for each in rule.get("filters", ())
+        }
+        for rule in rules
+    ]
+    assert copies == [shadows(block)] * len(rules)
+    header = block.get("canary", {}).get("header")
+    assert len(rules) == (2 if header else 1)
+    if header:
+        (match,), (backend,) = rules[0]["matches"], rules[0]["backendRefs"]
+        assert match["headers"] == [{"type": "Exact", **header}]
+        assert version_of(backend["name"]) == block["canary"]["version"]
+        assert backend["weight"] > 0
+
+
+def stays_the_same(before: list[Json], after: list[Json]) -> None:
+    """Make sure that no version that is there before and after gets other Pods."""
+    old, new = pods(before), pods(after)
+    assert {name: old[name] for name in old.keys() & new} == {
+        name: new[name] for name in old.keys() & new
+    }
+
+
+# Steps
+
+
+HEADER = {"name": "x-variant", "value": "b"}
+IDLE: Block = {"version": "v1", "canary": {"version": "v2", "traffic": 0}}
+TRIAL: Block = {"version": "v1", "canary": {"version": "v2", "traffic": 10}}
+GROWN: Block = {"version": "v1", "canary": {"version": "v2", "traffic": 50}}
+BY_HEADER: Block = {"version": "v1", "canary": {"version": "v2", "traffic": 10, "header": HEADER}}
+WARM: Block = {"version": "v2", "standby": "v1"}
+WATCHED: Block = {"version": "v1", "shadow": "v3"}
+STEPS: dict[str, tuple[Block, Block]] = {
+    "start a canary": ({"version": "v1"}, TRIAL),
+    "start it idle": ({"version": "v1"}, IDLE),
+    "move it": (TRIAL, GROWN),
+    "promote it": (GROWN, {"version": "v2"}),
+    "promote it, keep the other": (GROWN, WARM),
+    "stop the standby": (WARM, {"version": "v2"}),
+    "roll back the canary": (GROWN, {"version": "v1"}),
+    "roll back to the standby": (WARM, {"version": "v1", "standby": "v2"}),
+    "roll back to nobody": ({"version": "v2"}, {"version": "v1"}),
+    "start a shadow": ({"version": "v1"}, WATCHED),
+    "start a shadow beside a canary": (TRIAL, {**TRIAL, "shadow": "v3"}),
+    "stop a shadow": (WATCHED, {"version": "v1"}),
+    "make a shadow a canary": (
+        WATCHED,
+        {"version": "v1", "canary": {"version": "v3", "traffic": 5}},
+    ),
+    "make a shadow the version": (WATCHED, {"version": "v3", "standby": "v1"}),
+    "promote beside a shadow": ({**TRIAL, "shadow": "v3"}, {**WARM, "shadow": "v3"}),
+    "lead a header to the canary": (TRIAL, BY_HEADER),
+    "lead it there no more": (BY_HEADER, TRIAL),
+    "promote what a header leads to": (BY_HEADER, WARM),
+}
+
+
+RICH: Json = {
+    "serving": {
+        "format": "huggingface",
+        "resources": {"cpu": "2", "memory": "4Gi", "limits": {"memory": "8Gi"}},
+        "args": ["--dtype=float16"],
+        "env": {"LOG_LEVEL": "info"},
+        "timeout": 60,
+        "serviceAccount": {"secrets": ["token"]},
+    },
+    "versions": {
+        name: {"uri": f"gs://models/churn/{name}", "args": [f"--seed={name}"], "env": {"IS": name}}
+        for name in VERSIONS
+    },
+}
+PLACED: Json = {
+    **RICH,
+    "serving": {**RICH["serving"], "gpu": {"flavor": "a100", "count": 2}},
+    "queue": "serving",
+}
+
+
+def is_taken(block: Block, strategy: Strategy) -> bool:
+    keys: list[str] = [key for key in ("canary", "standby", "shadow") if key in block]
+    keys += ["header"] if "header" in block.get("canary", {}) else []
+    return all(contradictions.takes(strategy, key) for key in keys)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_a_step_leaves_the_pods_of_what_stays(
+    step: tuple[Block, Block], strategy: Strategy
+) -> None:
+    if not all(is_taken(block, strategy) for block in step):
+        refused = [block for block in step if not is_taken(block, strategy)]
+        with pytest.raises(GenError):
+            resolve.releases(model(refused[0]), {"dev": environment(strategy)})
+        return
+    is_placed = strategy in ("route", "native")
+    for said in ({}, RICH, *([PLACED] if is_placed else [])):
+        before, after = (objects_of(model(block, **said), strategy) for block in step)
+        for found, block in ((before, step[0]), (after, step[1])):
+            is_sound(found, block, strategy)
+        stays_the_same(before, after)
+
+
+# Walks
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A model without live versions, what it goes through, and how it shares traffic."""
+
+    said: Json
+    strategy: Strategy
+    own: Json
+    steps: list[tuple[str, str, int]]
+
+
+SERVING = st.fixed_dictionaries(
+    {"format": st.sampled_from(["sklearn", "xgboost", "mlflow"])},
+    optional={
+        "args": st.just(["--workers=2"]),
+        "env": st.dictionaries(
+            st.sampled_from(["A", "B"]), st.sampled_from(["1", "x"]), min_size=1
+        ),
+        "timeout": st.integers(1, 99),
+        "resources": st.just({"cpu": "1", "limits": {"memory": "4Gi"}}),
+        "serviceAccount": st.just({"secrets": ["token"]}),
+    },
+)
+ARTIFACT = st.fixed_dictionaries(
+    {},
+    optional={
+        "args": st.lists(st.sampled_from(["--fast", "--slow=1"]), min_size=1, max_size=2),
+        "env": st.dictionaries(st.sampled_from(["A", "C"]), st.just("own"), min_size=1),
+    },
+)
+MOVES = (
+    *("version", "standby", "traffic", "traffic", "finish", "finish"),
+    *("shadow", "no-shadow", "header", "back"),
+)
+
+
+@st.composite
+def walks(draw: st.DrawFn) -> Walk:
+    strategy = draw(st.sampled_from(WITH_CANARIES))
+    artifacts = {name: {"uri": f"gs://models/churn/{name}", **draw(ARTIFACT)} for name in VERSIONS}
+    serving = draw(SERVING)
+    if strategy != "knative" and draw(st.booleans()):
+        serving["gpu"] = {"flavor": "a100"}
+    said: Json = {"serving": serving, "versions": artifacts}
+    if strategy != "knative":
+        said["queue"] = draw(st.sampled_from(["serving", ""])) or "serving"
+        fixed = draw(st.booleans())
+        said["scaling"] = {"min": 3, "max": 3 if fixed else 5, "metric": "cpu", "target": 60}
+        own = {"min": 2, "max": 2} if fixed else {"min": 1, "max": 4}
+        own = {"min": 2} if strategy == "native" else own
+    else:
+        said["scaling"], own = (
+            {"min": 0, "max": 3, "metric": "concurrency", "target": 5},
+            {"max": 2},
+        )
+    step = st.tuples(st.sampled_from(MOVES), st.sampled_from(VERSIONS), st.integers(0, 99))
+    steps = draw(st.lists(step, min_size=1, max_size=8))
+    return Walk(said, strategy, draw(st.sampled_from([{}, own])), steps)
+
+
+def nobody(model: str, environment: str) -> list[Past]:
+    return [(0.0, {"version": "v1"}), (0.0, {"version": "v2"})]
+
+
+def moved(walk: Walk, block: Block, move: str, version: str, traffic: int) -> Block:
+    """Make a move as the commands do; a block that is as it was where they refuse."""
+    if move == "header":
+        canary = dict(block.get("canary", {}))
+        if canary and not canary.pop("header", None):
+            canary["header"] = HEADER
+        return {**block, **({"canary": canary} if canary else {})}
+    spec = model(block, **walk.said)
+    now = promotion.situation(spec, environment(walk.strategy))
+    wishes = {
+        "version": Wish(version=version),
+        "standby": Wish(version=version, standby=True),
+        "traffic": Wish(version=version, traffic=traffic),
+        "finish": Wish(finish=True, standby=traffic % 2 == 0 and walk.strategy == "route"),
+        "shadow": Wish(version=version, shadow=True),
+        "no-shadow": Wish(shadow=False),
+    }
+    try:
+        found = (
+            promotion.roll_back(now, "", nobody)
+            if move == "back"
+            else promotion.promote(now, wishes[move], nobody, 0.0)
+        )
+    except GenError:
+        return block
+    after: Block = edits.meant(spec.data, found.edits)["environments"]["dev"]
+    if walk.own and "canary" in after and "canary" not in block:
+        after["canary"] = {**after["canary"], "scaling": walk.own}
+    return after
+
+
+def composed_into(found: list[Json], spec: Document, strategy: str) -> None:
+    found += objects_of(spec, strategy)
+
+
+@given(walks())
+@settings(max_examples=150, deadline=None)
+def test_a_walk_never_restarts_what_stays(walk: Walk) -> None:
+    block: Block = {"version": "v1"}
+    objects = objects_of(model(block, **walk.said), walk.strategy)
+    for move, version, traffic in walk.steps:
+        following = moved(walk, block, move, version, traffic)
+        after: list[Json] = []
+        spec = model(following, **walk.said)
+        problems = problems_of(partial(composed_into, after, spec, walk.strategy))
+        assert {problem.code for problem in problems} <= {"C030", "C037"}, problems
+        if problems:
+            continue
+        is_sound(after, following, walk.strategy)
+        stays_the_same(objects, after)
+        block, objects = following, after
