@@ -200,7 +200,7 @@ _COLD = BOOK.error(
 
 _COLD_ELSEWHERE = BOOK.warning(
     "R007",
-    "As R006, in an environment whose policy promises no replicas.",
+    "As R006, where the policy promises no replicas, or on the way back to an earlier version.",
     evidence="kubernetes-sigs/gateway-api@apis/v1/httproute_types.go",
     remedy="Start it as `canary` with `traffic: 0` and raise that once it is Healthy.",
 )
@@ -208,14 +208,20 @@ _COLD_ELSEWHERE = BOOK.warning(
 
 @_COLD.on_step
 def _cold_where_it_counts(step: Step) -> Iterator[Finding]:
-    if step.after is not None and is_steady(step.after.environment):
+    if step.after is not None and _matters(step, step.after):
         yield from _cold(step)
 
 
 @_COLD_ELSEWHERE.on_step
 def _cold_elsewhere(step: Step) -> Iterator[Finding]:
-    if step.after is not None and not is_steady(step.after.environment):
+    if step.after is not None and not _matters(step, step.after):
         yield from _cold(step)
+
+
+def _matters(step: Step, after: Release) -> bool:
+    """Say whether lost requests are an error: on the way back they are the price of an emergency."""
+    goes_back = step.before is not None and after.stable.order < step.before.stable.order
+    return is_steady(after.environment) and not goes_back
 
 
 def _cold(step: Step) -> Iterator[Finding]:
