@@ -257,7 +257,7 @@ def unmarked(node: Any, texts: list[str]) -> Any:
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[PlannedFile]]:
-    """What is planned for the repository's models, two more and a cohort, by template."""
+    """What is planned for the repository's models, two more, a cohort and a case, by template."""
     root = tmp_path_factory.mktemp("fleet")
     for folder in ("models", "environments"):
         shutil.copytree(ROOT / folder, root / folder)
@@ -272,9 +272,11 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Planned
             found.setdefault(file.template, []).append(file)
         return [engine.file(file) for file in planned]
 
-    with pytest.MonkeyPatch.context() as patched, contextlib.suppress(GenError):
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Engine, "files", files)
-        pipeline.everything(root)  # what the rules say of these models does not matter here
+        for fleet in (root, ROOT / "tests/cases/valid/canary-native"):
+            with contextlib.suppress(GenError):  # what the rules say of these does not matter here
+                pipeline.everything(fleet)
     return found
 
 
