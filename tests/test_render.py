@@ -208,7 +208,7 @@ class Haunting:
     count: int = 0
 
     KEYED = ("node_selector", "node_labels", "service_account_annotations", "annotations")
-    KEPT = ("strategy",)
+    KEPT = ("strategy", "role")
 
     def text(self) -> str:
         self.count += 1
