@@ -12,7 +12,7 @@ from benchmarks import fleet, tools
 from benchmarks.clock import Command
 from benchmarks.peers.kapitan import project
 from benchmarks.preparation import KUBERNETES, SAMPLE, Prepared, Round, spread
-from generator import object_schemas
+from generator.objects import object_schemas
 
 PYTHON, VERSION = "`python -c pass`", "`gen --version`"
 COLD, COPY = "`gen render`, nothing there yet", "`cp -r` of the finished tree"

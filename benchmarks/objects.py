@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from generator import kustomize, plan, records
+from generator import plan, records
+from generator.objects import kustomize
 from generator.problems import GenError, errors
 from generator.records import RenderedFile
 from generator.subjects import EVERYTHING, Repository

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks import fleet, objects
-from generator import object_schemas
+from generator.objects import object_schemas
 
 Item = TypeVar("Item")
 

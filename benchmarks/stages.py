@@ -31,10 +31,10 @@ STAGES = {
         "plan:write_once",
     ),
     RENDERING: ("render:Engine.files", "render:Engine.__init__"),
-    "match overlays": ("alike:Verdicts.identities", "kustomize:composed"),
+    "match overlays": ("objects.alike:Verdicts.identities", "objects.kustomize:composed"),
     "check objects": ("check:folder", "check:standalone"),
     RULES: ("rules.catalogue:of_release", "rules.catalogue:of_environment"),
-    CAPACITY: ("subjects:Repository.short_of", "demand:packed"),
+    CAPACITY: ("subjects:Repository.short_of", "queues.demand:packed"),
     "claim for the fleet": (
         "fleet:of_objects",
         "fleet:of_identities",

@@ -20,21 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from generator import (
-    cli,
-    pipeline,
-    plan,
-    render,
-    resolve,
-    rule_texts,
-    scalars,
-    schema,
-    start,
-    yamlio,
-)
+from generator import cli, pipeline, plan, render, resolve, scalars, schema, start, yamlio
 from generator.codes import CODES
 from generator.documents import Document
 from generator.records import Cohort, PlannedFile
+from generator.reports import rule_texts
 from generator.rules import Rule
 from generator.rules.catalogue import BOOKS
 

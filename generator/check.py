@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from generator import kustomize
-from generator.alike import Verdicts
-from generator.kustomize import Files, Identity
-from generator.object_schemas import ObjectSchemas
+from generator.objects import kustomize
+from generator.objects.alike import Verdicts
+from generator.objects.kustomize import Files, Identity
+from generator.objects.object_schemas import ObjectSchemas
+from generator.objects.traces import Traces
 from generator.problems import GenError, Problem, Where, one
 from generator.records import Json, RenderedFile
 from generator.schema import Validator, Violation, dotted
-from generator.traces import Traces
 from generator.yamlio import Pointer
 
 Locate = Callable[[Pointer], Where]

@@ -19,18 +19,18 @@ import click
 from generator import __version__, terminal
 
 if TYPE_CHECKING:
-    from generator.amend import Amended, Keep, Plan
-    from generator.completion import Command
-    from generator.diff_report import Against
+    from generator.diff.impact import TreeChange
     from generator.documents import Document
-    from generator.gating import Judgement, Trial
-    from generator.history import Change
-    from generator.impact import TreeChange
-    from generator.measures import Reply
+    from generator.gate.gating import Judgement, Trial
+    from generator.gate.measures import Reply
     from generator.pipeline import Outcome
     from generator.problems import Problem
-    from generator.promotion import History, Move, Wish
+    from generator.promotions.amend import Amended, Keep, Plan
+    from generator.promotions.promotion import History, Move, Wish
     from generator.records import Environment, Release
+    from generator.reports.completion import Command
+    from generator.reports.diff_report import Against
+    from generator.revisions.history import Change
     from generator.subjects import Selection, Shard
 
 
@@ -90,7 +90,7 @@ def _reviewing(
     ctx: click.Context, option: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Take reviewers. Raises BadParameter for what CODEOWNERS would not take."""
-    from generator.codeowners import is_reviewer
+    from generator.reports.codeowners import is_reviewer
 
     for value in values:
         if not is_reviewer(value):
@@ -245,7 +245,7 @@ def render(
 def _show_changes(
     outcome: Outcome, root: Path, *, diff: bool, check: bool, noun: str = "warning"
 ) -> None:
-    from generator import reporting
+    from generator.reports import reporting
 
     _tell_warnings(outcome.warned, outcome.silenced, noun)
     changes = outcome.changes
@@ -337,8 +337,9 @@ def validate(ctx: click.Context, layout: str, ref: str | None, root: Path) -> No
     With --base, what is right as it stands must also be right as a change of what runs: some
     changes are refused by a cluster, or lose requests, unless they are made in steps.
     """
-    from generator import pipeline, reporting
+    from generator import pipeline
     from generator.problems import GenError, errors
+    from generator.reports import reporting
 
     _remember(ctx, root)
     outcome = None
@@ -374,7 +375,7 @@ def _tree_at(ctx: click.Context, root: Path, ref: str | None) -> Iterator[Path |
         return
     from tempfile import TemporaryDirectory
 
-    from generator.git import Git, GitError
+    from generator.revisions.git import Git, GitError
     from generator.subjects import INPUTS
 
     repository = Git(root, os.environ)
@@ -420,7 +421,7 @@ def diff(
     manifests play no part: `gen render --check` looks at them. Differences are no failure: exit
     code 1 means that something could not be compared.
     """
-    from generator import diff_report
+    from generator.reports import diff_report
 
     change, against = _change(ctx, root, ref, models, environments)
     if layout == "json":
@@ -447,9 +448,9 @@ def _change(
     """Compare the working tree with a commit. Raises UsageError if Git does not have it."""
     from tempfile import TemporaryDirectory
 
-    from generator import differences
-    from generator.diff_report import Against
-    from generator.git import Git, GitError
+    from generator.diff import differences
+    from generator.reports.diff_report import Against
+    from generator.revisions.git import Git, GitError
 
     _remember(ctx, root)
     repository = Git(root, os.environ)
@@ -475,8 +476,9 @@ def _change(
 @click.pass_context
 def explain(ctx: click.Context, model: str, environment: str | None, root: Path) -> None:
     """Say where each value of MODEL in ENVIRONMENT came from, or what a problem's CODE means."""
-    from generator import explain as explanation
-    from generator import pipeline, reporting
+    from generator import pipeline
+    from generator.reports import explain as explanation
+    from generator.reports import reporting
 
     if environment is None:
         click.echo(_explained(ctx, root, model))
@@ -490,7 +492,7 @@ def explain(ctx: click.Context, model: str, environment: str | None, root: Path)
 
 def _explained(ctx: click.Context, root: Path, name: str) -> str:
     """Explain a code. Raises UsageError for another name, with what it may have meant."""
-    from generator import rule_texts
+    from generator.reports import rule_texts
     from generator.schema import suggestion
 
     try:
@@ -504,7 +506,8 @@ def _explained(ctx: click.Context, root: Path, name: str) -> str:
 
 def _refuse_to_explain(ctx: click.Context, root: Path, model: str) -> NoReturn:
     """Raise UsageError with the environments of a model, or with the likeliest model."""
-    from generator import load, timeline
+    from generator import load
+    from generator.revisions import timeline
 
     _selection(ctx, root, (model,), ())
     document = load.document(root, "model", root / "models" / f"{model}.yaml")
@@ -523,7 +526,7 @@ def rules(layout: str) -> None:
 
     `gen explain CODE` explains one of them.
     """
-    from generator import rule_texts
+    from generator.reports import rule_texts
 
     if layout == "json":
         click.echo(rule_texts.as_json())
@@ -553,7 +556,8 @@ def status(
     """
     import json
 
-    from generator import pipeline, reporting
+    from generator import pipeline
+    from generator.reports import reporting
 
     releases = pipeline.releases(root, _selection(ctx, root, models, environments))
     rows = reporting.status_rows(releases, _last_changes(root, releases))
@@ -566,8 +570,8 @@ def status(
 
 def _last_changes(root: Path, releases: Sequence[Release]) -> Mapping[tuple[str, str], Change]:
     """Ask Git for the last changes; what it does not know is no problem here."""
-    from generator import history
-    from generator.git import Git, GitError
+    from generator.revisions import history
+    from generator.revisions.git import Git, GitError
 
     documents = {release.model: release.document.data for release in releases}
     try:
@@ -592,8 +596,9 @@ def history_(
     Git alone is asked, along the first parents of HEAD: what was on the branch itself was live, and
     a merge counts from the day it was made. Renames are followed.
     """
-    from generator import history, history_report, timeline
-    from generator.git import Git, GitError
+    from generator.reports import history_report
+    from generator.revisions import history, timeline
+    from generator.revisions.git import Git, GitError
 
     _remember(ctx, root)
     repository = Git(root, os.environ)
@@ -685,7 +690,7 @@ def promote(
     """
     import time
 
-    from generator import promotion
+    from generator.promotions import promotion
 
     wish = _wish(ctx, asked)
     history = _history(root, "name the share with `--traffic`")
@@ -711,7 +716,7 @@ _REFUSALS = {"cold": "standby", "alone": "shadow"}
 
 def _wish(ctx: click.Context, asked: dict[str, Any]) -> Wish:
     """Read the options of a promotion. Raises UsageError if they do not go together."""
-    from generator.promotion import Wish
+    from generator.promotions.promotion import Wish
 
     given = {name for name, value in asked.items() if value is not None and value is not False}
     for options in _EXCLUSIVE:
@@ -747,7 +752,7 @@ def rollback(
     one stays warm; without a standby, it is the version that Git says was live before. Withdrawn
     versions are passed over. What is wrong with the way there is told and does not stop anybody.
     """
-    from generator import promotion
+    from generator.promotions import promotion
 
     history = _history(root, "name the version with `--to`")
 
@@ -836,7 +841,8 @@ def gate(
     """
     import time
 
-    from generator import gate_report, gating
+    from generator.gate import gating
+    from generator.reports import gate_report
 
     release = _one_release(ctx, root, model, environment)
     where = _prometheus_of(release, address)
@@ -878,7 +884,7 @@ def _prometheus_of(release: Release, address: str | None) -> str:
 
 def _with_git(ctx: click.Context, run: Callable[[History], Trial], root: Path) -> Trial:
     """Run what asks Git for the past. Raises UsageError if Git does not know."""
-    from generator.git import GitError
+    from generator.revisions.git import GitError
 
     try:
         return run(_history(root, ""))
@@ -890,9 +896,9 @@ def _asked(
     ctx: click.Context, trial: Trial, address: str, token: str, timeout: float
 ) -> Sequence[Reply]:
     """Ask Prometheus, or say why that cannot be, and leave."""
-    from generator import gating
+    from generator.gate import gating
+    from generator.gate.prometheus import Prometheus, Unanswered, Unfit
     from generator.problems import GenError
-    from generator.prometheus import Prometheus, Unanswered, Unfit
 
     try:
         queries = [question.query for _, question in trial.asked]
@@ -909,7 +915,7 @@ def _asked(
 
 
 def _show_judgement(found: Judgement) -> None:
-    from generator import gate_report
+    from generator.reports import gate_report
 
     click.echo(gate_report.headline(found))
     for remark in gate_report.remarks(found):
@@ -946,7 +952,7 @@ def add(
     root: Path,
 ) -> None:
     """Append a version to MODEL. It is live nowhere until it is promoted."""
-    from generator import artifacts
+    from generator.promotions import artifacts
 
     written = {"uri": uri, "image": image, "args": list(args)}
     artifact = {key: value for key, value in written.items() if value}
@@ -981,7 +987,7 @@ def withdraw(
     It stays in the file with its reason, and whoever promotes it, or reverts to it, is refused with
     that. While it is live it cannot be withdrawn.
     """
-    from generator import artifacts
+    from generator.promotions import artifacts
 
     def plan(document: Document, _: Mapping[str, Environment]) -> Move:
         return artifacts.withdraw(document, name, reason)
@@ -996,8 +1002,8 @@ def _history(root: Path, way_out: str) -> History:
     def past(model: str, environment: str) -> Iterator[tuple[float, Any]]:
         from datetime import datetime
 
-        from generator import history, timeline
-        from generator.git import Git, GitError
+        from generator.revisions import history, timeline
+        from generator.revisions.git import Git, GitError
 
         repository = Git(root, os.environ)
         try:
@@ -1026,8 +1032,8 @@ def _amend(
     is_urgent: bool = False,
 ) -> None:
     """Edit a model and tell what that did. Raises UsageError if Git stands against it."""
-    from generator.amend import Refused, amend
-    from generator.git import GitError
+    from generator.promotions.amend import Refused, amend
+    from generator.revisions.git import GitError
 
     try:
         keep = _committing(root, model) if commit and not dry else None
@@ -1048,7 +1054,7 @@ def _amend(
 
 def _committing(root: Path, model: str) -> Keep:
     """Make sure that a commit could be made. Raises GitError."""
-    from generator.commits import Commits
+    from generator.revisions.commits import Commits
 
     commits = Commits(root, os.environ)
     commits.refuse_now(f"models/{model}.yaml")
@@ -1063,7 +1069,7 @@ def _show_amended(amended: Amended, root: Path, *, diff: bool) -> None:
     """Show an edit with what it does to what runs, which no later run without a base tells."""
     from dataclasses import replace
 
-    from generator import reporting
+    from generator.reports import reporting
     from generator.rules import catalogue
 
     click.echo(amended.move.sentence)
@@ -1100,7 +1106,9 @@ def capacity(ctx: click.Context, environments: tuple[str, ...], layout: str, roo
     queue has itself, `reachable` what it could ever use with all that its cohort lends. The cost is
     that of the accelerators, by `pricePerHour`, and a month has 730 hours.
     """
-    from generator import capacity_report, demand, pipeline
+    from generator import pipeline
+    from generator.queues import demand
+    from generator.reports import capacity_report
 
     inventory, releases = pipeline.inventory(root, _selection(ctx, root, (), environments))
     found = capacity_report.report(inventory, map(demand.of, releases))
@@ -1162,8 +1170,8 @@ def codeowners(
     It is printed and not written. With --check, CI says when a model came, went or got another
     owner and the committed file does not know.
     """
-    from generator import codeowners as sections
     from generator import pipeline
+    from generator.reports import codeowners as sections
 
     owners = {release.model: release.owner for release in pipeline.releases(root)}
     teams = {owner: [f"@{org}/{owner}"] for owner in owners.values() if org} | dict(reviewers)
@@ -1180,9 +1188,9 @@ def codeowners(
 
 def _told_stale(file: Path, section: str) -> bool:
     """Say whether a file lacks a section, and show what differs if it does."""
-    from generator import codeowners as sections
-    from generator import reporting
     from generator.records import Change
+    from generator.reports import codeowners as sections
+    from generator.reports import reporting
 
     try:
         before = sections.found(file.read_text("utf-8-sig"))
@@ -1337,14 +1345,14 @@ def export(ctx: click.Context, directory: Path, root: Path) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell, to be read by its start-up file."""
-    from generator import completion as scripts
+    from generator.reports import completion as scripts
 
     described = [_described(command) for command in main.commands.values()]
     click.echo(scripts.SHELLS[shell](described), nl=False)
 
 
 def _described(command: click.Command) -> Command:
-    from generator.completion import Command, folders
+    from generator.reports.completion import Command, folders
 
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     options = [p for p in command.params if isinstance(p, click.Option)]
@@ -1361,7 +1369,7 @@ def _described(command: click.Command) -> Command:
 
 
 def _choices(option: click.Option) -> tuple[str, ...]:
-    from generator.completion import folders
+    from generator.reports.completion import folders
 
     if isinstance(option.type, click.Choice):
         return tuple(str(choice) for choice in option.type.choices)

@@ -9,17 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from generator import (
-    autoscaling,
-    inventory,
-    measures,
-    naming,
-    native,
-    quantities,
-    runtimes,
-    settings,
-)
+from generator import autoscaling, inventory, naming, native, quantities, runtimes, settings
 from generator.documents import Document
+from generator.gate import measures
 from generator.problems import Problem
 from generator.records import Environment, Json, Strategy
 from generator.schema import suggestion

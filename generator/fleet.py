@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from itertools import pairwise
 
-from generator import kustomize
+from generator.objects import kustomize
 from generator.problems import Problem, Where
 from generator.records import Json, Release
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from generator import object_schemas, quantities
+from generator import quantities
 from generator.documents import Document
+from generator.objects import object_schemas
 from generator.problems import GenError, Problem
 from generator.records import ArgoCD, Cohort, Environment, Flavor, Gateway, Json, Policy, Queue
 from generator.schema import suggestion

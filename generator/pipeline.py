@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from generator import fleet, object_schemas, state, workers, write
+from generator import fleet, state, workers, write
 from generator.documents import Document
 from generator.fleet import Fleet
+from generator.objects import object_schemas
 from generator.problems import GenError, Problem, errors, merged
 from generator.records import Changes, Environment, Release
 from generator.rules import catalogue

@@ -15,11 +15,12 @@ from typing import Any
 
 import jinja2
 
-from generator import prepared, records, sandbox, schema, shortcut, yamlio
-from generator.prepared import Fragment, SkeletonError, Statement, Statements
+from generator import records, schema, yamlio
 from generator.problems import GenError, Problem, Where, one
 from generator.records import HEADER, Extra, PlannedFile, RenderedFile
-from generator.shortcut import Reader
+from generator.templating import prepared, sandbox, shortcut
+from generator.templating.prepared import Fragment, SkeletonError, Statement, Statements
+from generator.templating.shortcut import Reader
 from generator.yamlio import Pointer
 
 BUILT_IN = Path(__file__).parent / "templates"

@@ -8,24 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from generator import (
-    capacity,
-    check,
-    demand,
-    fleet,
-    kustomize,
-    load,
-    plan,
-    render,
-    resolve,
-    silences,
-    validate,
-    write,
-)
+from generator import check, fleet, load, plan, render, resolve, silences, validate, write
 from generator.check import Judge
-from generator.demand import Demand
 from generator.documents import Document
+from generator.objects import kustomize
+from generator.objects.traces import Traces
 from generator.problems import GenError, Problem, Severity
+from generator.queues import capacity, demand
+from generator.queues.demand import Demand
 from generator.records import (
     ARGOCD,
     Environment,
@@ -36,11 +26,10 @@ from generator.records import (
     Workspace,
 )
 from generator.render import Engine
+from generator.revisions.steps import Base
 from generator.rules import Scene, catalogue, quota_objects
 from generator.rules.places import of_setting
 from generator.silences import Silenced
-from generator.steps import Base
-from generator.traces import Traces
 
 OWN_SCHEMAS = "schemas"
 """Where a repository keeps schemas of its own cluster's kinds."""

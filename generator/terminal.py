@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from generator.problems import Problem, Where
-    from generator.reporting import Style
+    from generator.reports.reporting import Style
 
 _COLOURS: dict[str, dict[str, Any]] = {
     "error": {"fg": "red", "bold": True},
@@ -55,7 +55,7 @@ def show_problems(
 
     `texts` are those of files that are not on disk as they were looked at.
     """
-    from generator import reporting
+    from generator.reports import reporting
 
     stream = sys.stdout if to_stdout else sys.stderr
     lines = _lines(root, texts or {})
@@ -106,7 +106,7 @@ def show_table(
 
     With `less`, a terminal that is too narrow leaves out columns that say nothing, then these.
     """
-    from generator import reporting
+    from generator.reports import reporting
 
     if not sys.stdout.isatty():
         click.echo(reporting.columns(header, rows))

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from generator import cli, reporting
+from generator import cli
 from generator.problems import GenError, Problem, Where
+from generator.reports import reporting
 
 OUTPUT = ("rendered", "argocd")
 

@@ -9,16 +9,17 @@ from unittest import mock
 
 import pytest
 
-from generator import check, kustomize, yamlio
-from generator.alike import Verdicts
+from generator import check, yamlio
 from generator.check import Judge
-from generator.kustomize import Files
-from generator.leaves import EntangledError, Leaves
-from generator.prepared import Statement
+from generator.objects import kustomize
+from generator.objects.alike import Verdicts
+from generator.objects.kustomize import Files
+from generator.objects.leaves import EntangledError, Leaves
+from generator.objects.traces import Traces
 from generator.problems import GenError
 from generator.records import RenderedFile
 from generator.subjects import EVERYTHING, Repository
-from generator.traces import Traces
+from generator.templating.prepared import Statement
 
 ROOT = Path(__file__).parents[1]
 CASES = sorted((ROOT / "tests/cases/valid").iterdir())

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import assignment, capacity, demand, inventory, outcomes, packing, quotas
-from generator.assignment import Kind
-from generator.capacity import Capacity
-from generator.demand import Demand, Pods
+from generator import inventory
 from generator.documents import Document
-from generator.outcomes import Outcome, Part
+from generator.queues import assignment, capacity, demand, outcomes, packing, quotas
+from generator.queues.assignment import Kind
+from generator.queues.capacity import Capacity
+from generator.queues.demand import Demand, Pods
+from generator.queues.outcomes import Outcome, Part
 from generator.records import Environment
 
 Spec = dict[str, Any]

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from helpers import ENVIRONMENT, MODEL, write_tree
 
-from generator import demand, pipeline
-from generator.demand import Demand, Pods
+from generator import pipeline
+from generator.queues import demand
+from generator.queues.demand import Demand, Pods
 
 STANDARD = ENVIRONMENT.replace("mode: Knative", "mode: Standard")
 KUEUE = STANDARD.replace("argocd:", "flavors: {cpu: {}}\nargocd:")

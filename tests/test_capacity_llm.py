@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from helpers import ENVIRONMENT, MODEL, write_tree
 
-from generator import accelerators, llm_memory, pipeline
-from generator.llm_memory import Need
+from generator import pipeline
+from generator.queues import accelerators, llm_memory
+from generator.queues.llm_memory import Need
 
 GIB = 2**30
 ENV = ENVIRONMENT.replace("mode: Knative", "mode: Standard").replace(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from helpers import gen
 
-from generator import capacity_report
-from generator.capacity_report import Line
+from generator.reports import capacity_report
+from generator.reports.capacity_report import Line
 
 
 def test_a_pipe_gets_columns_with_use_and_cost(repository: Path) -> None:

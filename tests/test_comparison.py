@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.comparison import (
+from generator.diff.comparison import (
     ABSENT,
     FLAG,
     WHOLE,

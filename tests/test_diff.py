@@ -21,10 +21,11 @@ from helpers import Ran, gen, told, write_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import diff_report, differences, impact, reporting
-from generator.comparison import FieldChange, Identity, ObjectChange
-from generator.diff_report import Against
-from generator.impact import EnvironmentChange, SubjectChange, TreeChange
+from generator.diff import differences, impact
+from generator.diff.comparison import FieldChange, Identity, ObjectChange
+from generator.diff.impact import EnvironmentChange, SubjectChange, TreeChange
+from generator.reports import diff_report, reporting
+from generator.reports.diff_report import Against
 from generator.subjects import Selection
 
 CASES = Path(__file__).parent / "cases" / "diff"

@@ -17,8 +17,9 @@ from hostile import BOUNDED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator import edits, scalars, yamlio
-from generator.edits import Edit, Put, Remove, Unsafe
+from generator import scalars, yamlio
+from generator.promotions import edits
+from generator.promotions.edits import Edit, Put, Remove, Unsafe
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECS = sorted(

@@ -21,10 +21,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from helpers import ENVIRONMENT, MODEL, Ran, gen, write_tree
 
-from generator import measures, prometheus, promql, runtimes, schema, verdict
-from generator.measures import Reply
-from generator.prometheus import Prometheus, Unanswered
-from generator.verdict import Limits, Numbers, Trial
+from generator import promql, runtimes, schema
+from generator.gate import measures, prometheus, verdict
+from generator.gate.measures import Reply
+from generator.gate.prometheus import Prometheus, Unanswered
+from generator.gate.verdict import Limits, Numbers, Trial
 
 # Decisions
 

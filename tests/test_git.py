@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import ENVIRONMENT, MODEL, gen, read_tree, write_tree
 
-from generator.git import Git, GitError
+from generator.revisions.git import Git, GitError
 from generator.subjects import INPUTS
 
 ALONE = {

@@ -17,10 +17,11 @@ from helpers import ENVIRONMENT, MODEL, Ran, gen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator import history_report, timeline
-from generator.git import Git
-from generator.history import last_changes, revisions
-from generator.timeline import Broken, Period, Revision, Share, periods
+from generator.reports import history_report
+from generator.revisions import timeline
+from generator.revisions.git import Git
+from generator.revisions.history import last_changes, revisions
+from generator.revisions.timeline import Broken, Period, Revision, Share, periods
 
 # Revisions
 
@@ -486,7 +487,7 @@ def test_status_tells_the_last_change(fleet: Clone) -> None:
 
 
 def test_a_narrow_terminal_does_without_some_columns() -> None:
-    from generator.reporting import narrowed
+    from generator.reports.reporting import narrowed
 
     header = ("model", "standby", "owner")
     rows = [("m" * 10, "-", "o" * 10)]

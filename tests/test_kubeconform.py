@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from generator import yamlio
-from generator.object_schemas import SCHEMA_LOCATION, exported
+from generator.objects.object_schemas import SCHEMA_LOCATION, exported
 
 pytestmark = pytest.mark.tools
 

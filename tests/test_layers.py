@@ -21,16 +21,29 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"terminal"},
-    {"amend"},
-    {"pipeline", "explain", "reporting", "capacity_report", "completion", "rule_texts"}
-    | {"differences", "diff_report", "history_report", "codeowners", "start"}
-    | {"gate_report"},
-    {"subjects", "state", "workers", "artifacts", "gating"},
-    {"steps", "promotion", "commits", "history"},
-    {"load", "validate", "resolve", "plan", "render", "check", "fleet", "write", "git"}
-    | {"prometheus"},
-    {"contradictions", "rules.catalogue", "summary"},
-    {"measures"},
+    {"promotions.amend"},
+    {
+        "pipeline",
+        "reports.explain",
+        "reports.reporting",
+        "reports.capacity_report",
+        "reports.completion",
+        "reports.rule_texts",
+    }
+    | {
+        "diff.differences",
+        "reports.diff_report",
+        "reports.history_report",
+        "reports.codeowners",
+        "start",
+    }
+    | {"reports.gate_report"},
+    {"subjects", "state", "workers", "promotions.artifacts", "gate.gating"},
+    {"revisions.steps", "promotions.promotion", "revisions.commits", "revisions.history"},
+    {"load", "validate", "resolve", "plan", "render", "check", "fleet", "write", "revisions.git"}
+    | {"gate.prometheus"},
+    {"contradictions", "rules.catalogue", "diff.summary"},
+    {"gate.measures"},
     {"native"},
     {"autoscaling", "inventory"}
     | {f"rules.{family}" for family in ("serving", "canary", "autoscaling", "gpu", "quota")}
@@ -48,18 +61,51 @@ LAYERS = (
     | {"rules.gpu_nodes"},
     {"rules.kueue"},
     {"rules.kserve"},
-    {"rules.places", "rules.fields", "rules.transitions", "silences", "capacity", "impact"}
-    | {"alike"},
-    {"rules", "traces", "leaves", "assignment", "comparison"},
-    {"settings", "kustomize", "sandbox", "shortcut", "object_schemas", "schema"}
-    | {"quotas", "outcomes"},
-    {"prepared", "demand", "llm_memory", "predictors"},
+    {
+        "rules.places",
+        "rules.fields",
+        "rules.transitions",
+        "silences",
+        "queues.capacity",
+        "diff.impact",
+    }
+    | {"objects.alike"},
+    {"rules", "objects.traces", "objects.leaves", "queues.assignment", "diff.comparison"},
+    {
+        "settings",
+        "objects.kustomize",
+        "templating.sandbox",
+        "templating.shortcut",
+        "objects.object_schemas",
+        "schema",
+    }
+    | {"queues.quotas", "queues.outcomes"},
+    {"templating.prepared", "queues.demand", "queues.llm_memory", "predictors"},
     {"records"},
-    {"documents", "edits"},
-    {"yamlio", "scalars", "quantities", "runtimes", "naming", "codes", "accelerators", "packing"}
-    | {"promql", "timeline", "withdrawals", "durations", "verdict"},
+    {"documents", "promotions.edits"},
+    {
+        "yamlio",
+        "scalars",
+        "quantities",
+        "runtimes",
+        "naming",
+        "codes",
+        "queues.accelerators",
+        "queues.packing",
+    }
+    | {"promql", "revisions.timeline", "promotions.withdrawals", "durations", "gate.verdict"},
     {"problems"},
-    {"__init__"},
+    {
+        "__init__",
+        "queues",
+        "revisions",
+        "diff",
+        "promotions",
+        "gate",
+        "reports",
+        "objects",
+        "templating",
+    },
 )
 """Whoever stands higher may import whoever stands lower, and nobody imports a neighbour.
 
@@ -70,11 +116,11 @@ wrote; knowledge without a state; what can be wrong.
 
 HOMES = {
     "yaml": "yamlio",
-    "jinja2": "render sandbox shortcut",
+    "jinja2": "render templating.sandbox templating.shortcut",
     "jsonschema_rs": "schema",
     "click": "cli terminal",
     "rich": "terminal",
-    "subprocess": "git",
+    "subprocess": "revisions.git",
     "fcntl": "write workers",
     "pickle": "workers",
 }
@@ -98,9 +144,9 @@ READERS = {
     "__main__",
     "cli",
     "terminal",
-    "git",
+    "revisions.git",
     "load",
-    "object_schemas",
+    "objects.object_schemas",
     "render",
     "schema",
     "start",
@@ -210,8 +256,8 @@ def test_one_module_reaches_the_network_and_the_command_line_alone_asks_it() -> 
         name: {each.partition(".")[0] for each in all_ if not each.startswith("urllib.parse")}
         for name, all_ in taken.items()
     }
-    assert [name for name in tops if tops[name] & NETWORK] == ["prometheus"]
-    assert [name for name, m in modules().items() if "prometheus" in own_imports(m)] == ["cli"]
+    assert [name for name in tops if tops[name] & NETWORK] == ["gate.prometheus"]
+    assert [name for name, m in modules().items() if "gate.prometheus" in own_imports(m)] == ["cli"]
 
 
 @every_module

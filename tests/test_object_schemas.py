@@ -13,8 +13,8 @@ import jsonschema
 import jsonschema_rs
 import pytest
 
-from generator import object_schemas
-from generator.object_schemas import ObjectSchemas
+from generator.objects import object_schemas
+from generator.objects.object_schemas import ObjectSchemas
 
 ROOT = Path(__file__).parents[1]
 VERSIONS = object_schemas.kubernetes_versions()

@@ -7,8 +7,9 @@ from hostile import BOUNDED, HOSTILE, assert_read, data, keys, same, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator import prepared, yamlio
-from generator.prepared import SkeletonError, Statement, Statements
+from generator import yamlio
+from generator.templating import prepared
+from generator.templating.prepared import SkeletonError, Statement, Statements
 
 LINES = "#!/bin/sh\n  echo 1\n\nexit: 0\n"
 MAPPING = {"b": 1, "a: b": {"nested": ["x", {"y": None}]}, "script": LINES}

@@ -16,19 +16,10 @@ from typing import Any
 import pytest
 from helpers import ENVIRONMENT, MODEL, gen, problems_of, read_tree, told, write_tree
 
-from generator import (
-    amend,
-    artifacts,
-    edits,
-    inventory,
-    pipeline,
-    promotion,
-    resolve,
-    validate,
-    yamlio,
-)
+from generator import inventory, pipeline, resolve, validate, yamlio
 from generator.documents import Document
-from generator.promotion import Live, Move, Past, Situation, Wish
+from generator.promotions import amend, artifacts, edits, promotion
+from generator.promotions.promotion import Live, Move, Past, Situation, Wish
 from generator.records import Environment
 
 DEV = ENVIRONMENT

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from helpers import ENVIRONMENT, MODEL, problems_of, write_tree
 
-from generator import load, pipeline, steps, subjects
+from generator import load, pipeline, subjects
 from generator.check import Judge
 from generator.problems import Problem, errors
+from generator.revisions import steps
 
 STEADY = "policy: {minReplicas: 2}\n"
 PROD = """\

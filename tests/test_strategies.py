@@ -18,10 +18,12 @@ from helpers import ENVIRONMENT, problems_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import contradictions, edits, inventory, kustomize, plan, promotion, resolve, yamlio
+from generator import contradictions, inventory, plan, resolve, yamlio
 from generator.documents import Document
+from generator.objects import kustomize
 from generator.problems import GenError
-from generator.promotion import Past, Wish
+from generator.promotions import edits, promotion
+from generator.promotions.promotion import Past, Wish
 from generator.records import Environment, Json, Strategy
 from generator.render import Engine
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from helpers import ENVIRONMENT, MODEL, gen, problems_of, read_tree, write_tree
 
-from generator import artifacts, edits, inventory, promotion, withdrawals, yamlio
+from generator import inventory, yamlio
 from generator.documents import Document
-from generator.promotion import Live, Move, Past, Situation, Wish
+from generator.promotions import artifacts, edits, promotion, withdrawals
+from generator.promotions.promotion import Live, Move, Past, Situation, Wish
 
 REASON = "leaks card numbers into its logs"
 MARK = f", withdrawn: {REASON}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from generator.kustomize import CLUSTER_SCOPED
+from generator.objects.kustomize import CLUSTER_SCOPED
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import at, group, name, spec

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator import runtimes, withdrawals
+from generator import runtimes
+from generator.promotions import withdrawals
 from generator.records import Environment, Release, Variant
 from generator.rules import Book, Finding
 from generator.rules.kserve import at_argument, at_variable, flags

@@ -8,8 +8,8 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from generator.inventory import minor
-from generator.outcomes import Outcome
 from generator.problems import Problem
+from generator.queues.outcomes import Outcome
 from generator.records import Environment, Json, Release
 from generator.rules import (
     SYSTEMS,

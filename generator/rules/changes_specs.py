@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from generator.documents import Document
 from generator.problems import Where
+from generator.promotions.withdrawals import artifact
 from generator.records import Release, Variant
 from generator.rules import Book, Finding, ModelStep, Step
 from generator.rules.transitions import is_other, is_steady, leaving, listed, live_versions
-from generator.withdrawals import artifact
 
 BOOK = Book("change")
 

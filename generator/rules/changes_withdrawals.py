@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator import withdrawals
 from generator.documents import Document
+from generator.promotions import withdrawals
+from generator.promotions.withdrawals import Versions, Withdrawal
 from generator.rules import Book, Finding, ModelStep
 from generator.rules.transitions import listed, live_versions
-from generator.withdrawals import Versions, Withdrawal
 
 BOOK = Book("change")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from generator import capacity
-from generator.demand import amount, told
+from generator.queues import capacity
+from generator.queues.demand import amount, told
 from generator.records import Flavor, Json, Queue, Release
 from generator.rules import Book, Scene, Spot
 from generator.rules.kserve import block, entries, name_of, number, text

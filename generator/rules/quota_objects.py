@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from generator import demand, quantities
-from generator.demand import Demand
+from generator import quantities
+from generator.queues import demand
+from generator.queues.demand import Demand
 from generator.records import Environment, Json, Release
 from generator.rules import Book, Rule, Scene, Spot
 from generator.rules.kserve import block, name_of, number, text, value

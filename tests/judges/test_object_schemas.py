@@ -17,7 +17,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from generator import object_schemas
+from generator.objects import object_schemas
 
 from . import crds, shapes
 from .mutations import mutated

@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from generator import object_schemas
+from generator.objects import object_schemas
 
 from . import crds
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from generator import impact, summary
-from generator.comparison import ABSENT, FieldChange, ObjectChange, Order, Verb, dotted
-from generator.impact import Pool, Span, State, SubjectChange, TreeChange
+from generator.diff import impact, summary
+from generator.diff.comparison import ABSENT, FieldChange, ObjectChange, Order, Verb, dotted
+from generator.diff.impact import Pool, Span, State, SubjectChange, TreeChange
+from generator.diff.summary import Cells, Entry, Line, Row, Section, Summary, models_told
 from generator.problems import Problem
 from generator.records import Json
-from generator.summary import Cells, Entry, Line, Row, Section, Summary, models_told
 
 Style = Callable[[str, str], str]
 """Colours a text by what it is."""

@@ -17,8 +17,9 @@ from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from generator import prepared, records, yamlio
-from generator.prepared import Fragment
+from generator import records, yamlio
+from generator.templating import prepared
+from generator.templating.prepared import Fragment
 
 _OF_HTML = ("e", "escape", "forceescape", "safe", "striptags", "urlize", "xmlattr")
 _FRAGMENT = "fragment"

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from generator.quotas import Cell, Pool, Share, Usage, root
+from generator.queues.quotas import Cell, Pool, Share, Usage, root
 
 _PATIENCE = 2_000
 """Placements that a search looks at, about a thirtieth of a second."""

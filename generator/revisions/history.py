@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from generator import yamlio
-from generator.git import Commit, FileChange, Git
-from generator.timeline import Broken, Content, Revision, blocks
+from generator.revisions.git import Commit, FileChange, Git
+from generator.revisions.timeline import Broken, Content, Revision, blocks
 
 FOLDER = "models"
 

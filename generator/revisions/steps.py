@@ -13,9 +13,9 @@ from pathlib import Path
 from generator import load, resolve, validate
 from generator.documents import Document
 from generator.problems import GenError, Problem
+from generator.promotions.withdrawals import artifact
 from generator.records import Environment, Json, Release
 from generator.rules import EnvironmentStep, ModelStep, Step, catalogue
-from generator.withdrawals import artifact
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from generator import comparison, impact, load, withdrawals, workers
-from generator.comparison import Verb
+from generator import load, workers
+from generator.diff import comparison, impact
+from generator.diff.comparison import Verb
+from generator.diff.impact import EnvironmentChange, SubjectChange, TreeChange
 from generator.documents import Document
-from generator.impact import EnvironmentChange, SubjectChange, TreeChange
 from generator.problems import GenError, Problem, merged
+from generator.promotions import withdrawals
 from generator.records import Environment
 from generator.subjects import EVERYTHING, Composed, Repository, Selection, Subject
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from generator import edits, pipeline, write, yamlio
+from generator import pipeline, write, yamlio
 from generator.documents import Document
 from generator.pipeline import Edited, Outcome
 from generator.problems import GenError
-from generator.promotion import Move
+from generator.promotions import edits
+from generator.promotions.promotion import Move
 from generator.records import Change, Environment
 from generator.subjects import Repository, Selection
 

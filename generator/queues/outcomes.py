@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from generator.demand import told
 from generator.problems import Severity
+from generator.queues.demand import told
 from generator.records import Environment
 
 Cause = Literal[

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from generator.revisions.timeline import Broken, Live, Period, Share
 from generator.scalars import visible
-from generator.timeline import Broken, Live, Period, Share
 
 COLUMNS = ("since", "until", "environment", "live", "commit", "request", "by")
 LESS = ("request", "by")

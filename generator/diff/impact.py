@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from generator.comparison import ABSENT, FieldChange, ObjectChange, Path, Verb
+from generator.diff.comparison import ABSENT, FieldChange, ObjectChange, Path, Verb
 from generator.predictors import BESIDE_THE_PODS, named
 from generator.problems import Problem
 from generator.records import Flavor, Json, Queue, Release, Strategy

@@ -16,13 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from generator import kustomize
-from generator.kustomize import Files
-from generator.leaves import EntangledError, Leaf, Leaves
-from generator.prepared import Pairs, Slot, Statement
+from generator.objects import kustomize
+from generator.objects.kustomize import Files
+from generator.objects.leaves import EntangledError, Leaf, Leaves
 from generator.problems import GenError
 from generator.records import Json, RenderedFile
 from generator.schema import Validator
+from generator.templating.prepared import Pairs, Slot, Statement
 
 _Called = tuple[str, str, str | None, str]
 """apiVersion, kind, namespace if there is one, and name."""

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from generator import durations, measures, verdict
-from generator.gating import Judgement
-from generator.verdict import Limits, Numbers
+from generator import durations
+from generator.gate import measures, verdict
+from generator.gate.gating import Judgement
+from generator.gate.verdict import Limits, Numbers
 
 
 def headline(found: Judgement) -> str:

@@ -36,7 +36,7 @@ SCHEMA_LOCATION = (
 )
 """Where kubeconform finds what `exported` lays out; its Group of a core `v1` kind is `v1`."""
 
-OBJECTS = Path(__file__).parent / "schemas" / "objects"
+OBJECTS = Path(__file__).parents[1] / "schemas" / "objects"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FOLDER = re.compile(r"v([0-9]+)\.([0-9]+)\.0-local-strict")
 _GROUP = r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?"

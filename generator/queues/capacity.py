@@ -12,12 +12,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
-from generator import assignment, demand, packing, quotas
-from generator.assignment import Claim, Kind, Load, Placement
-from generator.demand import CPU, MEMORY, Demand, Pods
-from generator.outcomes import Cause, Outcome, Part
-from generator.packing import Nodes
-from generator.quotas import Cell, Pool, Usage
+from generator.queues import assignment, demand, packing, quotas
+from generator.queues.assignment import Claim, Kind, Load, Placement
+from generator.queues.demand import CPU, MEMORY, Demand, Pods
+from generator.queues.outcomes import Cause, Outcome, Part
+from generator.queues.packing import Nodes
+from generator.queues.quotas import Cell, Pool, Usage
 from generator.records import Environment, Flavor, Json, Release
 
 Level = Literal["minimum", "maximum"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-from generator import accelerators
+from generator.queues import accelerators
 from generator.records import Release, Variant
 
 _FORMATS = ("huggingface", "vLLM")

@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, NoReturn
 
-from generator import contradictions, durations, resolve, settings, withdrawals
+from generator import contradictions, durations, resolve, settings
 from generator.documents import Document
-from generator.edits import Edit, Keys, Put, Remove
 from generator.problems import GenError
+from generator.promotions import withdrawals
+from generator.promotions.edits import Edit, Keys, Put, Remove
+from generator.promotions.withdrawals import Withdrawal
 from generator.records import Environment, Json, Strategy
 from generator.schema import suggestion
 from generator.settings import Settings
-from generator.withdrawals import Withdrawal
 
 ORDER = ("version", "canary", "standby", "shadow")
 """The keys of a promotion in a model's block for an environment, as they stand there."""

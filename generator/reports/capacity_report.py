@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from generator import capacity, outcomes
-from generator.capacity import Capacity
-from generator.demand import CPU, MEMORY, Demand, price, told
-from generator.outcomes import Outcome
+from generator.queues import capacity, outcomes
+from generator.queues.capacity import Capacity
+from generator.queues.demand import CPU, MEMORY, Demand, price, told
+from generator.queues.outcomes import Outcome
 from generator.records import Environment, Flavor
 
 HOURS = 730

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from generator import durations, measures, promotion, verdict
-from generator.measures import Question, Reply
+from generator import durations
+from generator.gate import measures, verdict
+from generator.gate.measures import Question, Reply
+from generator.gate.verdict import Limits, Numbers, Verdict
 from generator.problems import Problem
-from generator.promotion import History, Situation
+from generator.promotions import promotion
+from generator.promotions.promotion import History, Situation
 from generator.records import Release, Variant
-from generator.verdict import Limits, Numbers, Verdict
 
 _WINDOW = 30 * 60
 """Seconds that are looked at where no soak says how long."""

@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, NoReturn
 
-from generator.measures import Reply
+from generator.gate.measures import Reply
 
 _MOST_BYTES = 1_000_000
 """An answer of one number has some hundred."""

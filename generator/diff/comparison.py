@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import zip_longest
 from typing import Any, Literal, NamedTuple
 
-from generator import kustomize
+from generator.objects import kustomize
 from generator.records import Json
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from generator.git import Git, GitError
+from generator.revisions.git import Git, GitError
 
 _UNFINISHED = {
     "MERGE_HEAD": "merge",

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from generator import impact, scalars
-from generator.comparison import (
+from generator import scalars
+from generator.diff import impact
+from generator.diff.comparison import (
     ABSENT,
     FLAG,
     WHOLE,
@@ -24,7 +25,7 @@ from generator.comparison import (
     Verb,
     dotted,
 )
-from generator.impact import NOTHING, EnvironmentChange, Pool, Span, SubjectChange, TreeChange
+from generator.diff.impact import NOTHING, EnvironmentChange, Pool, Span, SubjectChange, TreeChange
 
 MODEL, OBJECT = "<model>", "<name>"
 """What stands for the name of a model, or of one of its objects, in what many have in common."""

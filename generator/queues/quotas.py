@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from sys import maxsize
 
-from generator.demand import amount
+from generator.queues.demand import amount
 from generator.records import Cohort, Environment, Json, Queue
 
 Cell = tuple[str, str]

@@ -1,0 +1,1 @@
+"""Kubernetes objects: composed as Kustomize does, and judged by their schemas."""

@@ -1,0 +1,1 @@
+"""What Git knows: trees of a commit, its log, and what was live when."""

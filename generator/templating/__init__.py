@@ -1,0 +1,1 @@
+"""Manifests as prepared statements: templates, their values, and what may be in one."""
