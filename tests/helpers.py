@@ -9,7 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
+
+import pytest
 
 from generator import cli
 from generator.problems import GenError, Problem, Where
@@ -110,3 +113,11 @@ def _exit_code() -> int:
 def _content(stream: io.TextIOWrapper) -> str:
     stream.seek(0)
     return stream.read()
+
+
+def sampled(values: Sequence[Any], every: int) -> list[Any]:
+    """Leave all but each so-many-th value to the slow tests."""
+    return [
+        pytest.param(value, marks=[pytest.mark.slow] if place % every else [])
+        for place, value in enumerate(values)
+    ]

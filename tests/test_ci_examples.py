@@ -302,6 +302,7 @@ def test_a_good_change_passes_and_is_told_in_one_comment(job: Job) -> None:
     assert "75 -> 50" in comment
 
 
+@pytest.mark.slow
 def test_comments_of_others_stay(job: Job) -> None:
     others = [
         {"id": 1, "type": "User", "body": f"{MARK} is the mark"},
@@ -314,6 +315,7 @@ def test_comments_of_others_stay(job: Job) -> None:
     assert len(job.told()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", ["", "read-only"])
 def test_a_fork_gets_the_summary_and_no_failure(token: str, job: Job) -> None:
     more_traffic(job)
@@ -324,6 +326,7 @@ def test_a_fork_gets_the_summary_and_no_failure(token: str, job: Job) -> None:
     assert "75 -> 60" in (job.root.parent / "summary").read_text()
 
 
+@pytest.mark.slow
 def test_a_change_that_does_nothing_begins_no_comment_and_ends_one(job: Job) -> None:
     job.commit({"NOTES.md": "nothing\n"})
     assert codes(on_github(job, "diff")) == [0, 0, 0]
@@ -336,6 +339,7 @@ def test_a_change_that_does_nothing_begins_no_comment_and_ends_one(job: Job) -> 
     assert comment.startswith(f"{MARK}\n**Nothing differs from origin/main")
 
 
+@pytest.mark.slow
 def test_a_change_that_is_too_long_for_a_comment_is_shortened(job: Job) -> None:
     many_models(job)
     assert codes(on_github(job, "diff")) == [0, 0, 0]
@@ -361,6 +365,7 @@ def test_what_was_not_rendered_is_refused(job: Job) -> None:
     assert codes(on_github(job, "diff")) == [0, 0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["check", "diff"])
 def test_a_checkout_without_history_says_how_to_get_it(name: str, job: Job) -> None:
     shallow(job)
@@ -370,10 +375,12 @@ def test_a_checkout_without_history_says_how_to_get_it(name: str, job: Job) -> N
     assert job.told() == []
 
 
+@pytest.mark.slow
 def test_a_push_has_no_base(job: Job) -> None:
     assert codes(on_github(job, "check", GITHUB_BASE_REF="")) == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_base_that_is_gone_is_told(job: Job) -> None:
     last = [*on_github(job, "diff", GITHUB_BASE_REF="release").values()][-1]
     assert last.code == 2
@@ -421,6 +428,7 @@ def test_a_good_change_passes_and_is_told_in_one_note(job: Job) -> None:
     assert "75 -> 50" in note
 
 
+@pytest.mark.slow
 def test_a_merged_result_is_compared_with_the_target_as_it_is_now(job: Job) -> None:
     more_traffic(job)
     git(job.root, "checkout", "-q", "main")
@@ -433,6 +441,7 @@ def test_a_merged_result_is_compared_with_the_target_as_it_is_now(job: Job) -> N
     assert "2 -> 3" not in note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("token", "why"),
     [
@@ -450,6 +459,7 @@ def test_whoever_may_write_no_note_has_the_artifact(token: str, why: str, job: J
     assert job.told() == []
 
 
+@pytest.mark.slow
 def test_notes_of_others_stay_and_one_that_does_nothing_is_not_begun(job: Job) -> None:
     job.state.write_text(json.dumps([{"id": 1, "body": "Fine with me"}]))
     assert on_gitlab(job, "gen diff").code == 0
@@ -459,6 +469,7 @@ def test_notes_of_others_stay_and_one_that_does_nothing_is_not_begun(job: Job) -
     assert len(job.told()) == 2
 
 
+@pytest.mark.slow
 def test_a_long_change_is_a_note_too(job: Job) -> None:
     many_models(job)
     assert on_gitlab(job, "gen diff").code == 0
@@ -466,6 +477,7 @@ def test_a_long_change_is_a_note_too(job: Job) -> None:
     assert "Left out to stay below" in note
 
 
+@pytest.mark.slow
 def test_problems_are_in_the_report_and_in_the_log(job: Job) -> None:
     broken(job)
     ran = on_gitlab(job, "gen validate")
@@ -484,16 +496,19 @@ def test_problems_are_in_the_report_and_in_the_log(job: Job) -> None:
     assert "not everything is compared" in (job.root / "diff.md").read_text()
 
 
+@pytest.mark.slow
 def test_what_was_not_rendered_is_refused_on_gitlab(job: Job) -> None:
     job.change("models/iris.yaml", "target: 75", "target: 60", render=False)
     assert on_gitlab(job, "gen render").code == 1
     assert on_gitlab(job, "gen validate").code == 0
 
 
+@pytest.mark.slow
 def test_the_main_branch_has_no_base(job: Job) -> None:
     assert [on_gitlab(job, name, base="").code for name in JOBS[:2]] == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_clone_without_history_is_told_on_gitlab(job: Job) -> None:
     base = git(job.root, "rev-parse", "origin/main").strip()
     shallow(job)
@@ -526,6 +541,7 @@ def test_a_hook_passes_what_is_right_and_refuses_what_is_not(
     assert job.run(hook["entry"]).code == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", hooks(), ids=lambda hook: f"{hook['id']}-{hook['language']}")
 def test_a_hook_finds_a_forgotten_render_where_that_is_what_it_is_for(
     hook: dict[str, Any], job: Job

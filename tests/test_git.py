@@ -249,7 +249,7 @@ def test_what_git_tells_its_hooks_is_about_another_repository(clone: Path, tmp_p
 def test_hook_of_a_commit_sees_the_base(clone: Path, tmp_path: Path) -> None:
     """The hook runs with GIT_INDEX_FILE set and the index locked."""
     probe = (
-        "import os, pathlib, sys; from generator.git import Git; "
+        "import os, pathlib, sys; from generator.revisions.git import Git; "
         "print(Git(pathlib.Path('.'), os.environ).base('HEAD'), file=open(sys.argv[1], 'w'))"
     )
     package = Path(__file__).parents[1]

@@ -136,6 +136,7 @@ def failing(request: object) -> None:
 BRANCH = "refs/heads/gate/prod/churn"
 
 
+@pytest.mark.slow
 def test_a_canary_has_one_pull_request_that_says_the_last_answer(site: Site) -> None:
     (site.clone / "notes.txt").write_text("mine")
     before = git(site.clone, "status", "--porcelain", "--branch")

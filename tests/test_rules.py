@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from helpers import problems_of, told
+from helpers import problems_of, sampled, told
 
 from generator import pipeline, render, subjects
 from generator.check import Judge
@@ -104,7 +104,7 @@ def test_base_of_the_cases_is_right(tmp_path: Path) -> None:
     assert told(found_in(root), root) == "no problems\n"
 
 
-@pytest.mark.parametrize("case", _cases("fails"), ids=_name)
+@pytest.mark.parametrize("case", sampled(_cases("fails"), 8), ids=_name)
 def test_a_check_has_nothing_to_say_of_a_release_without_its_traits(
     case: Path, tmp_path: Path
 ) -> None:

@@ -219,7 +219,7 @@ def _cold_elsewhere(step: Step) -> Iterator[Finding]:
 
 
 def _matters(step: Step, after: Release) -> bool:
-    """Say whether lost requests are an error: on the way back they are the price of an emergency."""
+    """Say whether lost requests are an error: on a way back they are the price of an emergency."""
     goes_back = step.before is not None and after.stable.order < step.before.stable.order
     return is_steady(after.environment) and not goes_back
 

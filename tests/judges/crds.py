@@ -5,6 +5,7 @@ Unknown fields are refused as `fieldValidation: Strict` refuses them; CEL rules 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -104,7 +105,7 @@ def read(path: Path) -> Any:
 def judge(shared: Path, api_version: str, kind: str) -> Schema:
     """Turn one served version of a definition into a schema of the objects it admits."""
     group, version = api_version.split("/")
-    definition = _patched(shared / "crds", f"{group}/{kind.lower()}s.yaml")
+    definition = _patched(shared / "crds", f"{group}/{_plural(kind.lower())}.yaml")
     (served,) = (each for each in definition["spec"]["versions"] if each["name"] == version)
     schema = _strict(served["schema"]["openAPIV3Schema"])
     identity = {"apiVersion": {"enum": [api_version]}, "kind": {"enum": [kind]}}
@@ -113,6 +114,12 @@ def judge(shared: Path, api_version: str, kind: str) -> Schema:
         "required": sorted({*schema.get("required", ()), *identity, "metadata"}),
         "properties": {**schema["properties"], **identity, "metadata": _METADATA},
     }
+
+
+def _plural(name: str) -> str:
+    if name.endswith("s"):
+        return f"{name}es"
+    return re.sub("(?<![aeiou])y$", "ie", name) + "s"
 
 
 def _patched(folder: Path, name: str) -> Any:
