@@ -223,6 +223,7 @@ class Memory:
         self._together = previous.together if previous is not None else 0
         self._next = State(self._shared)
         self._layouts: dict[str, str] = {}
+        self._same: dict[str, bool] = {}
 
     def source(self, document: str) -> str:
         """Digest a subject's document as it is now; empty if it cannot be read."""
@@ -264,11 +265,17 @@ class Memory:
 
     def _proof(self, document: str, name: str) -> Proof | None:
         known = self._known.get(document)
-        if known is None or known.source != self.source(document):
+        if known is None or not self._is_same(document, known):
             return None
         if known.until and known.until < self._today:
             return None
         return known if is_intact(self._root, name, known) else None
+
+    def _is_same(self, document: str, known: Proof) -> bool:
+        """Say whether a document is as it was, which is looked up once."""
+        if document not in self._same:
+            self._same[document] = known.source == self.source(document)
+        return self._same[document]
 
     def remember(self, document: str, proof: Proof) -> None:
         """Keep a proof for the next run; most subjects share one layout."""
@@ -288,6 +295,8 @@ class Memory:
         """Sum up the last run if all subjects, name by document, are exactly as they were then."""
         if not documents or documents.keys() != self._known.keys():
             return None
+        if not all(self._is_same(document, known) for document, known in self._known.items()):
+            return None  # and a fleet's output need not be read to learn that
         found = self.proven(documents, jobs).values()
         if len(found) < len(documents):
             return None
