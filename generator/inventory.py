@@ -35,6 +35,7 @@ def environment(document: Document) -> Environment:
         gateway=_gateway(platform["kserve"]),
         kueue=platform.get("kueue", {}).get("version", ""),
         keda=platform.get("keda", {}).get("version", ""),
+        trainer=platform.get("trainer", {}).get("version", ""),
         prometheus=platform.get("prometheus", {}).get("address", ""),
         flavors=flavors,
         queues=_queues(data, flavors),
@@ -255,6 +256,7 @@ def _policy(spec: Json) -> Policy:
 
 def _argocd(spec: Json) -> ArgoCD:
     return ArgoCD(
+        version=spec.get("version", ""),
         repo_url=spec["repoURL"],
         revision=spec.get("revision", "main"),
         namespace=spec.get("namespace", "argocd"),

@@ -13,6 +13,7 @@ from generator.problems import GenError, Problem, Where
 from generator.records import (
     ARGOCD,
     RENDERED,
+    ArgoCD,
     Autoscaler,
     Environment,
     Extra,
@@ -203,7 +204,7 @@ def application(release: Release) -> PlannedFile:
             "path": overlay_path(environment, release.model),
             "base": base_path(release.model),
             "sync_policy": _sync_policy(
-                "ApplyOutOfSyncOnly=true", auto_sync=release.environment.argocd.auto_sync
+                "ApplyOutOfSyncOnly=true", argocd=release.environment.argocd
             ),
         },
         producer=release.document.path,
@@ -260,7 +261,7 @@ def delivery(
                 "extra_kinds": _kinds(extras.get(template, ())),
                 "sync_policy": _sync_policy(
                     *(("ServerSideApply=true",) if "platform" in template else ()),
-                    auto_sync=environment.argocd.auto_sync,
+                    argocd=environment.argocd,
                 ),
             },
             producer=environment.document.path,
@@ -276,12 +277,13 @@ def _kinds(extras: Iterable[Extra]) -> list[Json]:
 
 
 @cache
-def _sync_policy(*options: str, auto_sync: bool) -> Json:
+def _sync_policy(*options: str, argocd: ArgoCD) -> Json:
     """Say how an Application syncs; all that sync alike share one policy."""
+    retry = {key: value for key, value in SYNC_RETRY.items() if key != "refresh"}
     automated = {"prune": True, "selfHeal": True, "allowEmpty": False}
     return {
-        **({"automated": automated} if auto_sync else {}),
-        "retry": SYNC_RETRY,
+        **({"automated": automated} if argocd.auto_sync else {}),
+        "retry": SYNC_RETRY if argocd.refreshes else retry,
         "syncOptions": [*options, "FailOnSharedResource=true"],
     }
 

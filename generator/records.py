@@ -126,14 +126,20 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class ArgoCD:
-    """Where Argo CD finds the environment and how it syncs it."""
+    """Where Argo CD finds the environment and how it syncs it; `version` is empty if unknown."""
 
+    version: str
     repo_url: str
     revision: str
     namespace: str
     project: str
     auto_sync: bool
     cascade: bool
+
+    @property
+    def refreshes(self) -> bool:
+        """Say whether a retry may take a newer commit, as Argo CD does since 3.2."""
+        return not self.version or tuple(map(int, self.version.split("."))) >= (3, 2)
 
     @property
     def platform_project(self) -> str:
@@ -154,6 +160,7 @@ class Environment:
     gateway: Gateway | None
     kueue: str
     keda: str
+    trainer: str
     prometheus: str
     flavors: Mapping[str, Flavor]
     queues: Mapping[str, Queue]

@@ -26,8 +26,18 @@ BOOK.error(
     remedy="Correct the number, or upgrade that system first.",
 )
 
-_NEWEST: dict[str, _Minor] = {"kserve": (0, 21), "kueue": (0, 19), "keda": (2, 20)}
-_OLDEST: dict[str, _Minor] = {"kserve": (0, 16), "kueue": (0, 16), "keda": (2, 14)}
+_NEWEST: dict[str, _Minor] = {
+    "kserve": (0, 21),
+    "kueue": (0, 19),
+    "keda": (2, 20),
+    "trainer": (2, 3),
+}
+_OLDEST: dict[str, _Minor] = {
+    "kserve": (0, 16),
+    "kueue": (0, 16),
+    "keda": (2, 14),
+    "trainer": (2, 0),
+}
 """Between these, gen's schemas and rules were compared with the system's own API and code."""
 
 _UNTRIED = BOOK.warning(
@@ -123,3 +133,43 @@ def _kueue_that_stops_argocd(environment: Environment) -> Iterator[Finding]:
     message = "with Kueue 0.16.0 Argo CD cannot read the cluster's API, and syncs nothing there"
     hint = "make sure that it is a later patch of 0.16, or upgrade to 0.17"
     yield in_environment(environment, ("platform", "kueue", "version"), message, hint)
+
+
+_TRAINER = BOOK.error(
+    "V007",
+    "Kueue since 0.17 starts a TrainJob by a field that Trainer has since 2.2: before, the job "
+    "holds its quota and never starts.",
+    evidence="kubernetes-sigs/kueue#11931, kubernetes-sigs/kueue#14886",
+    remedy="Upgrade Trainer to 2.2, or keep Kueue at 0.16 for Trainer 2.1.",
+    kueue=">=0.17",
+)
+
+
+@_TRAINER.on_environment
+def _jobs_that_never_start(environment: Environment) -> Iterator[Finding]:
+    found = environment.trainer
+    if found and _minor(found) < (2, 2):
+        pair = f"Kueue {environment.kueue} would admit TrainJobs of Trainer {found}"
+        message = f"{pair} and never start them"
+        hint = 'upgrade Trainer to "2.2"'
+        yield in_environment(environment, ("platform", "trainer", "version"), message, hint)
+
+
+_ARGOCD: tuple[_Minor, _Minor] = (3, 0), (3, 5)
+
+_OTHER_ARGOCD = BOOK.warning(
+    "V008",
+    "Argo CD is older or newer than what gen was compared with.",
+    evidence="argoproj/argo-cd@docs/operator-manual/upgrading/overview.md",
+    remedy="Correct the number, or read the upgrade notes of what lies between.",
+)
+
+
+@_OTHER_ARGOCD.on_environment
+def _argocd_untried(environment: Environment) -> Iterator[Finding]:
+    found = environment.argocd.version
+    if found and not _ARGOCD[0] <= _minor(found) <= _ARGOCD[1]:
+        span = f"{_said(_ARGOCD[0])} to {_said(_ARGOCD[1])}"
+        message = f"gen was compared with Argo CD {span}, and this is {found}"
+        hint = "correct the number, or read the upgrade notes of what lies between"
+        yield in_environment(environment, ("argocd", "version"), message, hint)
