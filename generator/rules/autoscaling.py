@@ -10,10 +10,10 @@ from generator import quantities
 from generator.records import Autoscaler, Environment, Release
 from generator.rules import Book, Finding
 from generator.rules.places import (
+    at_argument,
     at_setting,
     in_environment,
     in_live,
-    in_version,
     own_scaling,
 )
 
@@ -253,21 +253,8 @@ def _metric_switched_off(release: Release) -> Iterator[Finding]:
             metric = variant.scaling.metric
             message = f"with `{found}` {release.serving.runtime} reports no `{metric}`"
             hint = "remove the argument, use `metric: cpu`, or add `scaling.query`"
-            yield _at_argument(release, args.index(found.split(" ")[0]), message, hint)
-
-
-def _at_argument(release: Release, index: int, message: str, hint: str) -> Finding:
-    """Point at an argument: the model's come first, then those of the version."""
-    shared = next(
-        (layer for layer in reversed(release.layers) if layer.has(("serving", "args"))), None
-    )
-    own = release.stable.artifact.args[index]
-    written = release.document.data["versions"][release.stable.artifact.version].get("args", [])
-    if own in written:
-        place = ("args", written.index(own))
-        return in_version(release, release.stable, place, message, hint)
-    assert shared is not None
-    return at_setting(release, ("serving", "args"), message, hint)
+            index = args.index(found.split(" ")[0])
+            yield at_argument(release, variant, index, message, hint)
 
 
 _TINY = BOOK.error(

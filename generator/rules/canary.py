@@ -8,8 +8,8 @@ from generator import runtimes
 from generator.promotions import withdrawals
 from generator.records import Environment, Release, Variant
 from generator.rules import Book, Finding
-from generator.rules.kserve import at_argument, at_variable, flags
-from generator.rules.places import at_setting, in_environment, in_live
+from generator.rules.kserve import flags
+from generator.rules.places import at_argument, at_setting, at_variable, in_environment, in_live
 from generator.runtimes import Runtime
 
 BOOK = Book("canary")

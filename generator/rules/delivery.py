@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from generator.records import Environment, Json, Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import LOOKS_SECRET, containers
-from generator.rules.places import at_setting, in_environment, in_version
+from generator.rules.places import at_argument, at_variable, in_environment
 
 BOOK = Book("delivery")
 
@@ -110,22 +110,11 @@ def _secret_in_a_document(release: Release) -> Iterator[Finding]:
         for variable in variant.artifact.env:
             if LOOKS_SECRET.search(variable["value"]):
                 message = f"`{variable['name']}` holds what looks like a secret"
-                yield _at_variable(release, variant.artifact.version, variable["name"], message)
-        for arg in variant.artifact.args:
+                yield at_variable(release, variant, variable["name"], message, _REVOKE)
+        for index, arg in enumerate(variant.artifact.args):
             if LOOKS_SECRET.search(arg):
                 message = f"`{arg.partition('=')[0]}` holds what looks like a secret"
-                own = release.document.data["versions"][variant.artifact.version].get("args", [])
-                if arg in own:
-                    yield in_version(release, variant, ("args", own.index(arg)), message, _REVOKE)
-                else:
-                    yield at_setting(release, ("serving", "args"), message, _REVOKE)
-
-
-def _at_variable(release: Release, version: str, name: str, message: str) -> Finding:
-    own = ("versions", version, "env", name)
-    if release.document.has(own):
-        return Finding(message, release.document.where(*own), _REVOKE)
-    return at_setting(release, ("serving", "env", name), message, _REVOKE)
+                yield at_argument(release, variant, index, message, _REVOKE)
 
 
 @_SECRET.on_objects("ConfigMap")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from generator.problems import Where
 from generator.records import Placement, Release, Variant
 from generator.rules import Book, Finding
-from generator.rules.kserve import at_variable
-from generator.rules.places import at_setting, of_setting
+from generator.rules.places import at_argument, at_setting, at_variable
 
 BOOK = Book("GPU")
 
@@ -199,7 +197,7 @@ def _wider(release: Release) -> Iterator[Finding]:
             hint = f"write `gpu.count: {size}`"
             if 0 < largest < size:
                 hint = f"spread it over {placement.count}: a node has no more than {largest}"
-            yield _of_argument(release, variant, arg, message, hint)
+            yield at_argument(release, variant, variant.artifact.args.index(arg), message, hint)
 
 
 @_NARROWER.on_release_with("gpu")
@@ -211,7 +209,7 @@ def _narrower(release: Release) -> Iterator[Finding]:
                 f"`{arg}` makes the server use {size} of the {placement.count} GPUs of a replica"
             )
             hint = f"write `--tensor-parallel-size={placement.count}`, or `gpu.count: {size}`"
-            yield _of_argument(release, variant, arg, message, hint)
+            yield at_argument(release, variant, variant.artifact.args.index(arg), message, hint)
 
 
 def _spreads(release: Release) -> Iterator[tuple[Variant, int, str]]:
@@ -221,23 +219,6 @@ def _spreads(release: Release) -> Iterator[tuple[Variant, int, str]]:
         found = _spread(variant.artifact.args)
         if found:
             yield variant, *found
-
-
-def _of_argument(release: Release, variant: Variant, arg: str, message: str, hint: str) -> Finding:
-    return Finding(message, _argument(release, variant, arg), hint)
-
-
-def _argument(release: Release, variant: Variant, arg: str) -> Where:
-    """Find an argument where it was written: at its version, or in the nearest layer's list."""
-    version = ("versions", variant.artifact.version, "args")
-    own = release.document.data["versions"][variant.artifact.version].get("args", [])
-    if arg in own:
-        return release.document.where(*version, own.index(arg))
-    for layer in reversed(release.layers):
-        written = layer.data.get("serving", {}).get("args", [])
-        if layer.document and arg in written:
-            return layer.document.where(*layer.prefix, "serving", "args", written.index(arg))
-    return of_setting(release, "serving", "args")
 
 
 _ON_CPU = BOOK.warning(
@@ -260,7 +241,7 @@ def _on_cpu(release: Release) -> Iterator[Finding]:
         if arg:
             message = f"the server computes on the CPU, and each replica holds {_held(release)}"
             hint = "remove the argument, or write `gpu: {count: 0}`"
-            yield _of_argument(release, variant, arg, message, hint)
+            yield at_argument(release, variant, variant.artifact.args.index(arg), message, hint)
 
 
 def _held(release: Release) -> str:

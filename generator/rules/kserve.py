@@ -1,4 +1,4 @@
-"""What rules ask of a model's arguments and variables, and of composed InferenceServices.
+"""What rules ask of a model's arguments, and of composed InferenceServices.
 
 Objects are looked at even where their schema refuses them, so nothing here takes a shape for
 granted: what is not as it should be is empty.
@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from generator.records import Json, Release, Variant
-from generator.rules import Finding, Scene
-from generator.rules.places import at_setting, in_version
+from generator.records import Json, Variant
+from generator.rules import Scene
 from generator.yamlio import Pointer
 
 MODE = "serving.kserve.io/deploymentMode"
@@ -36,7 +35,7 @@ FRAMEWORKS = (
 """The blocks from before `model`, each named after its format."""
 
 
-# Arguments and variables of a release
+# Arguments of a release
 
 
 class Flag(NamedTuple):
@@ -57,23 +56,6 @@ def flags(args: list[Any]) -> Iterator[Flag]:
             if not is_joined and not following.startswith("-"):
                 value = following
             yield Flag(name.replace("-", "_"), value, index)
-
-
-def at_argument(release: Release, variant: Variant, index: int, message: str, hint: str) -> Finding:
-    """Make the finding of one of a variant's arguments, in the version or in the settings."""
-    own = release.document.data["versions"][variant.artifact.version].get("args", [])
-    place = index - (len(variant.artifact.args) - len(own))
-    if place >= 0:
-        return in_version(release, variant, ("args", place), message, hint)
-    return at_setting(release, ("serving", "args"), message, hint)
-
-
-def at_variable(release: Release, variant: Variant, name: str, message: str, hint: str) -> Finding:
-    """Make the finding of one of a variant's variables, in the version or in the settings."""
-    own = release.document.data["versions"][variant.artifact.version].get("env", {})
-    if name in own:
-        return in_version(release, variant, ("env", name), message, hint)
-    return at_setting(release, ("serving", "env", name), message, hint)
 
 
 # Composed objects

@@ -39,6 +39,37 @@ def in_version(
     return Finding(message, release.document.where(*pointer, key=not keys), hint)
 
 
+def at_argument(release: Release, variant: Variant, index: int, message: str, hint: str) -> Finding:
+    """Make the finding of one of a variant's arguments, where it was written.
+
+    What gen says comes first, then the nearest layer's list, then the version's own.
+    """
+    own = release.document.data["versions"][variant.artifact.version].get("args", [])
+    place = index - (len(variant.artifact.args) - len(own))
+    if place >= 0:
+        return in_version(release, variant, ("args", place), message, hint)
+    return Finding(message, _in_settings(release, place), hint)
+
+
+def _in_settings(release: Release, from_the_end: int) -> Where:
+    """Find an argument in the list that all versions share, counted from its end."""
+    pointer = ("serving", "args")
+    layer = next((each for each in reversed(release.layers) if each.has(pointer)), None)
+    if layer is not None and layer.document is not None:
+        place = len(layer.data["serving"]["args"]) + from_the_end
+        if place >= 0:
+            return layer.document.where(*layer.prefix, *pointer, place)
+    return of_setting(release, *pointer)
+
+
+def at_variable(release: Release, variant: Variant, name: str, message: str, hint: str) -> Finding:
+    """Make the finding of one of a variant's variables, in the version or in the settings."""
+    own = release.document.data["versions"][variant.artifact.version].get("env", {})
+    if name in own:
+        return in_version(release, variant, ("env", name), message, hint)
+    return at_setting(release, ("serving", "env", name), message, hint)
+
+
 def in_environment(
     environment: Environment, pointer: tuple[str | int, ...], message: str, hint: str
 ) -> Finding:

@@ -10,7 +10,6 @@ from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.kserve import (
     Flag,
-    at_argument,
     block,
     flags,
     models,
@@ -20,7 +19,7 @@ from generator.rules.kserve import (
     value,
     workload_containers,
 )
-from generator.rules.places import in_version
+from generator.rules.places import at_argument, in_version
 
 BOOK = Book("serving")
 

@@ -8,7 +8,6 @@ from generator import quantities, runtimes
 from generator.records import Environment, Json, Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.kserve import (
-    at_argument,
     block,
     components,
     entries,
@@ -19,7 +18,7 @@ from generator.rules.kserve import (
     text,
     value,
 )
-from generator.rules.places import at_setting, in_environment
+from generator.rules.places import at_argument, at_setting, in_environment
 
 BOOK = Book("serving")
 

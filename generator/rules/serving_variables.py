@@ -9,8 +9,6 @@ from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import LOOKS_SECRET
 from generator.rules.kserve import (
-    at_argument,
-    at_variable,
     containers,
     entries,
     flags,
@@ -19,6 +17,7 @@ from generator.rules.kserve import (
     value,
     workload_containers,
 )
+from generator.rules.places import at_argument, at_variable
 
 BOOK = Book("serving")
 
