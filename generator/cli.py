@@ -341,7 +341,6 @@ def validate(ctx: click.Context, layout: str, ref: str | None, root: Path) -> No
     from generator.problems import GenError, errors
     from generator.reports import reporting
 
-    _remember(ctx, root)
     outcome = None
     try:
         with _tree_at(ctx, root, ref) as base, terminal.ProgressBar() as progress:
@@ -452,7 +451,6 @@ def _change(
     from generator.reports.diff_report import Against
     from generator.revisions.git import Git, GitError
 
-    _remember(ctx, root)
     repository = Git(root, os.environ)
     with TemporaryDirectory(prefix="gen-") as folder:
         try:
@@ -600,7 +598,6 @@ def history_(
     from generator.revisions import history, timeline
     from generator.revisions.git import Git, GitError
 
-    _remember(ctx, root)
     repository = Git(root, os.environ)
     try:
         revisions = history.revisions(repository, model)
@@ -1335,7 +1332,6 @@ def export(ctx: click.Context, directory: Path, root: Path) -> None:
     """Write all schemas to DIR, so that kubeconform runs offline with the same set."""
     from generator import pipeline, write
 
-    _remember(ctx, root)
     versions = pipeline.kubernetes_versions(root)
     count = write.export(directory, pipeline.exported_schemas(root, versions))
     click.echo(f"{count} schemas for Kubernetes {', '.join(versions)} in {directory}")
@@ -1392,7 +1388,6 @@ def _selection(
     from generator.schema import suggestion
     from generator.subjects import WHOLE, Selection
 
-    _remember(ctx, root)
     for kind, wanted in (("model", models), ("environment", environments)):
         known = load.names(root, kind) if wanted else []
         known += _names_before(base, kind) if wanted and base else []
@@ -1413,7 +1408,3 @@ def _names_before(base: Path, kind: str) -> list[str]:
         return load.names(base, kind)
     except GenError:
         return []
-
-
-def _remember(ctx: click.Context, root: Path) -> None:
-    ctx.meta["generator.root"] = root

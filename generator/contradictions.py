@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from generator import autoscaling, inventory, naming, native, quantities, runtimes, settings
+from generator import autoscaling, minors, naming, native, quantities, runtimes, settings
 from generator.documents import Document
 from generator.gate import measures
 from generator.problems import Problem
@@ -189,7 +189,7 @@ def _copies(model: Document, environment: Environment) -> Iterator[Problem]:
     """Refuse to copy a part of the requests where a Gateway might copy all of them."""
     pointer = ("environments", environment.name, "shadow", "percent")
     said = environment.gateway.version if environment.gateway else ""
-    if model.has(pointer) and (not said or inventory.minor(said) < _PARTS_SINCE):
+    if model.has(pointer) and (not said or minors.parsed(said) < _PARTS_SINCE):
         found = f"is of version {said}" if said else "says no version"
         message = (
             f"the Gateway API copies a part of the requests since 1.3, and `platform.kserve.gateway"

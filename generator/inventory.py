@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from generator import quantities
+from generator import minors, quantities
 from generator.documents import Document
 from generator.objects import object_schemas
 from generator.problems import GenError, Problem
@@ -55,15 +55,10 @@ def _versions(document: Document) -> Iterator[Problem]:
         yield document.problem("V001", message, ("cluster", "kubernetes"), hint=hint)
     for system, oldest in _OLDEST.items():
         found = document.data["platform"].get(system, {}).get("version")
-        if found is not None and minor(found) < oldest:
+        if found is not None and minors.parsed(found) < oldest:
             message = f"{system} {found} is older than what gen renders for"
             hint = f'upgrade it; "{oldest[0]}.{oldest[1]}" is the oldest'
             yield document.problem("V002", message, ("platform", system, "version"), hint=hint)
-
-
-def minor(version: str) -> tuple[int, ...]:
-    """Read `0.20` as (0, 20), so that it is newer than `0.9`."""
-    return tuple(int(part) for part in version.split("."))
 
 
 def _references(document: Document) -> Iterator[Problem]:

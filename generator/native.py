@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
-from generator import autoscaling, inventory
+from generator import autoscaling, minors
 from generator.documents import Document
 from generator.problems import Problem
 from generator.records import Environment, Json, Scaling
@@ -41,7 +41,7 @@ def _hindrance(environment: Environment) -> tuple[str, str]:
         return "C021", f"`spec.canary` is of Standard mode, and environment {name} is Knative"
     if environment.gateway is None:
         return "C021", f"environment {name} has no Gateway, and an Ingress has no split"
-    if inventory.minor(environment.kserve) < _SINCE:
+    if minors.parsed(environment.kserve) < _SINCE:
         return "C020", f"KServe {environment.kserve} gives `spec.canary` no traffic; 0.21 does"
     return "", ""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from generator import minors
 from generator.documents import Document, has
 from generator.problems import Problem, Where
 from generator.yamlio import Pointer
@@ -139,7 +140,7 @@ class ArgoCD:
     @property
     def refreshes(self) -> bool:
         """Say whether a retry may take a newer commit, as Argo CD does since 3.2."""
-        return not self.version or tuple(map(int, self.version.split("."))) >= (3, 2)
+        return not self.version or minors.parsed(self.version) >= (3, 2)
 
     @property
     def platform_project(self) -> str:

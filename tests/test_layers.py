@@ -90,6 +90,7 @@ LAYERS = (
         "runtimes",
         "naming",
         "codes",
+        "minors",
         "queues.accelerators",
         "queues.packing",
     }

@@ -14,10 +14,8 @@ from typing import NamedTuple
 from generator.diff.comparison import ABSENT, FieldChange, ObjectChange, Path, Verb
 from generator.predictors import BESIDE_THE_PODS, named
 from generator.problems import Problem
+from generator.queues.demand import HOURS_A_MONTH
 from generator.records import Flavor, Json, Queue, Release, Strategy
-
-HOURS = 730
-"""Hours of a month, as cloud providers count them."""
 
 
 class Live(NamedTuple):
@@ -111,7 +109,7 @@ class State:
     @property
     def cost(self) -> Span:
         """What the accelerators cost in a month."""
-        return self.gpus.times(self.price * HOURS)
+        return self.gpus.times(self.price * HOURS_A_MONTH)
 
 
 def state(release: Release) -> State:

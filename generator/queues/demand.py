@@ -157,6 +157,10 @@ def told(resource: str, value: int) -> str:
     return quantities.canonical(f"{value // 1024}Ki")
 
 
+HOURS_A_MONTH = 730
+"""As clouds count: a twelfth of a year."""
+
+
 def price(accelerators: int, per_hour: float) -> Fraction:
     """Multiply a price as it was written, so that cents add up."""
     return accelerators * Fraction(str(per_hour))

@@ -10,12 +10,9 @@ from typing import Any
 
 from generator.queues import capacity, outcomes
 from generator.queues.capacity import Capacity
-from generator.queues.demand import CPU, MEMORY, Demand, price, told
+from generator.queues.demand import CPU, HOURS_A_MONTH, MEMORY, Demand, price, told
 from generator.queues.outcomes import Outcome
 from generator.records import Environment, Flavor
-
-HOURS = 730
-"""Hours of a month: a twelfth of a year."""
 
 _NOBODY = "-"
 
@@ -203,7 +200,7 @@ def _sum(environment: str, costs: Sequence[Cost]) -> Cost:
 
 
 def _cost_cells(cost: Cost) -> tuple[str, ...]:
-    per_month = _span(money(cost.minimum * HOURS), money(cost.maximum * HOURS))
+    per_month = _span(money(cost.minimum * HOURS_A_MONTH), money(cost.maximum * HOURS_A_MONTH))
     count = _span(str(cost.least), str(cost.most))
     per_hour = _span(money(cost.minimum), money(cost.maximum))
     return (cost.environment, cost.flavor, count, per_hour, per_month)
@@ -279,8 +276,8 @@ def _cost(cost: Cost) -> Mapping[str, Any]:
         "accelerators": {"minimum": cost.least, "maximum": cost.most},
         "perHour": {"minimum": _plain(cost.minimum), "maximum": _plain(cost.maximum)},
         "perMonth": {
-            "minimum": _plain(cost.minimum * HOURS),
-            "maximum": _plain(cost.maximum * HOURS),
+            "minimum": _plain(cost.minimum * HOURS_A_MONTH),
+            "maximum": _plain(cost.maximum * HOURS_A_MONTH),
         },
     }
 

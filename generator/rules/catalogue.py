@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from generator.inventory import minor
+from generator.minors import within
 from generator.problems import Problem
 from generator.queues.outcomes import Outcome
 from generator.records import Environment, Json, Release
@@ -184,17 +184,6 @@ def _pinned(environment: Environment) -> _Versions:
 
 def _holds(rule: Rule, pinned: Mapping[str, str]) -> bool:
     return all(within(pinned[system], span) for system, span in rule.versions.items())
-
-
-def within(version: str, span: str) -> bool:
-    """Say whether a version such as `0.20` is in a range such as `>=0.16,<0.21`; "" never is."""
-    return bool(version) and all(_meets(version, bound) for bound in span.split(","))
-
-
-def _meets(version: str, bound: str) -> bool:
-    least = bound.startswith(">=")
-    limit = minor(bound.removeprefix(">=").removeprefix("<"))
-    return minor(version) >= limit if least else minor(version) < limit
 
 
 def of_release(release: Release) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from generator import minors
 from generator.problems import Where
 from generator.records import Json, Release
 from generator.rules import SYSTEMS, Book, EnvironmentStep, Finding, Scene, Spot, Step
@@ -251,7 +252,7 @@ _OLDER = BOOK.warning(
 def _older(step: EnvironmentStep) -> Iterator[Finding]:
     for system in SYSTEMS:
         was, now = getattr(step.before, system), getattr(step.after, system)
-        if was and now and _minor(now) < _minor(was):
+        if was and now and minors.parsed(now) < minors.parsed(was):
             message = f"{system} was {was} until now, and is not taken back to {now}"
             hint = "fine if the number was wrong before; otherwise keep it"
             pointer = _VERSION.get(system, ("platform", system, "version"))
@@ -259,10 +260,6 @@ def _older(step: EnvironmentStep) -> Iterator[Finding]:
 
 
 _VERSION = {"kubernetes": ("cluster", "kubernetes")}
-
-
-def _minor(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
 
 
 _NODES = BOOK.warning(

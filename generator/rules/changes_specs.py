@@ -173,11 +173,6 @@ def _orphaned(step: Step) -> Iterator[Finding]:
         yield Finding(message, _at_removal(step, before), hint, before.environment.name)
 
 
-def _leaving(step: Step) -> Release | None:
-    """Give the release of a model that leaves an environment which stays."""
-    return step.before if step.after is None and step.environment is not None else None
-
-
 def _at_removal(step: Step, before: Release) -> Where:
     if step.model is None:
         return Where(before.document.path)

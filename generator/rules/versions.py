@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from generator import minors
+from generator.minors import Minor
 from generator.records import Environment
 from generator.rules import Book, Finding
 from generator.rules.places import in_environment
 
 BOOK = Book("versions")
-
-_Minor = tuple[int, ...]
 
 BOOK.error(
     "V001",
@@ -26,13 +26,13 @@ BOOK.error(
     remedy="Correct the number, or upgrade that system first.",
 )
 
-_NEWEST: dict[str, _Minor] = {
+_NEWEST: dict[str, Minor] = {
     "kserve": (0, 21),
     "kueue": (0, 19),
     "keda": (2, 20),
     "trainer": (2, 3),
 }
-_OLDEST: dict[str, _Minor] = {
+_OLDEST: dict[str, Minor] = {
     "kserve": (0, 16),
     "kueue": (0, 16),
     "keda": (2, 14),
@@ -49,26 +49,18 @@ _UNTRIED = BOOK.warning(
 )
 
 
-def _minor(version: str) -> _Minor:
-    return tuple(int(part) for part in version.split("."))
-
-
-def _said(version: _Minor) -> str:
-    return ".".join(map(str, version))
-
-
 @_UNTRIED.on_environment
 def _newer_than_tried(environment: Environment) -> Iterator[Finding]:
     for system, newest in _NEWEST.items():
         found = getattr(environment, system)
-        if found and _minor(found) > newest:
-            span = f"{_said(_OLDEST[system])} to {_said(newest)}"
+        if found and minors.parsed(found) > newest:
+            span = f"{minors.said(_OLDEST[system])} to {minors.said(newest)}"
             message = f"gen was compared with {system} {span}, and {found} is newer"
             hint = "correct the number, or read the release notes of what lies between"
             yield in_environment(environment, ("platform", system, "version"), message, hint)
 
 
-_KEDAS_KUBERNETES: dict[_Minor, tuple[_Minor, _Minor]] = {
+_KEDAS_KUBERNETES: dict[Minor, tuple[Minor, Minor]] = {
     (2, 14): ((1, 27), (1, 29)),
     (2, 15): ((1, 28), (1, 30)),
     (2, 16): ((1, 29), (1, 31)),
@@ -89,11 +81,11 @@ _KEDA = BOOK.warning(
 
 @_KEDA.on_environment
 def _keda_untested(environment: Environment) -> Iterator[Finding]:
-    window = _KEDAS_KUBERNETES.get(_minor(environment.keda)) if environment.keda else None
-    if window and not window[0] <= _minor(environment.kubernetes) <= window[1]:
+    window = _KEDAS_KUBERNETES.get(minors.parsed(environment.keda)) if environment.keda else None
+    if window and not window[0] <= minors.parsed(environment.kubernetes) <= window[1]:
         message = (
-            f"KEDA {environment.keda} is tested on Kubernetes {_said(window[0])} to "
-            f"{_said(window[1])}, and this is {environment.kubernetes}"
+            f"KEDA {environment.keda} is tested on Kubernetes {minors.said(window[0])} to "
+            f"{minors.said(window[1])}, and this is {environment.kubernetes}"
         )
         hint = "upgrade the one that is behind"
         yield in_environment(environment, ("platform", "keda", "version"), message, hint)
@@ -148,14 +140,14 @@ _TRAINER = BOOK.error(
 @_TRAINER.on_environment
 def _jobs_that_never_start(environment: Environment) -> Iterator[Finding]:
     found = environment.trainer
-    if found and _minor(found) < (2, 2):
+    if found and minors.parsed(found) < (2, 2):
         pair = f"Kueue {environment.kueue} would admit TrainJobs of Trainer {found}"
         message = f"{pair} and never start them"
         hint = 'upgrade Trainer to "2.2"'
         yield in_environment(environment, ("platform", "trainer", "version"), message, hint)
 
 
-_ARGOCD: tuple[_Minor, _Minor] = (3, 0), (3, 5)
+_ARGOCD: tuple[Minor, Minor] = (3, 0), (3, 5)
 
 _OTHER_ARGOCD = BOOK.warning(
     "V008",
@@ -168,8 +160,8 @@ _OTHER_ARGOCD = BOOK.warning(
 @_OTHER_ARGOCD.on_environment
 def _argocd_untried(environment: Environment) -> Iterator[Finding]:
     found = environment.argocd.version
-    if found and not _ARGOCD[0] <= _minor(found) <= _ARGOCD[1]:
-        span = f"{_said(_ARGOCD[0])} to {_said(_ARGOCD[1])}"
+    if found and not _ARGOCD[0] <= minors.parsed(found) <= _ARGOCD[1]:
+        span = f"{minors.said(_ARGOCD[0])} to {minors.said(_ARGOCD[1])}"
         message = f"gen was compared with Argo CD {span}, and this is {found}"
         hint = "correct the number, or read the upgrade notes of what lies between"
         yield in_environment(environment, ("argocd", "version"), message, hint)
