@@ -8,7 +8,7 @@ from posixpath import normpath
 
 from generator.records import RENDERED, Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.fields import annotated, annotation, at, spec
+from generator.rules.fields import annotated, annotation_at, at, spec
 from generator.schema import nearest
 
 BOOK = Book("delivery")
@@ -40,7 +40,7 @@ def _options(item: Json) -> Iterator[tuple[str, tuple[str | int, ...]]]:
         yield str(option), ("spec", "syncPolicy", "syncOptions", index)
     for option in str(annotated(item).get(_SYNC_OPTIONS) or "").split(","):
         if option.strip():
-            yield option.strip(), annotation(_SYNC_OPTIONS)
+            yield option.strip(), annotation_at(_SYNC_OPTIONS)
 
 
 @BOOK.error(
@@ -272,7 +272,7 @@ def _never_generated(item: Json, scene: Scene) -> Iterator[Spot]:
     full = [path if path.startswith("/") else f"/{normpath(f'{folder}/{path}')}" for path in paths]
     if not any(_leads_to(path, f"/{folder}") for path in full if path):
         message = f"nothing in {folder} is among these paths, so that no change is ever synced"
-        yield Spot(message, annotation(_PATHS), 'write `".;/{{ base }}"`')
+        yield Spot(message, annotation_at(_PATHS), 'write `".;/{{ base }}"`')
 
 
 def _leads_to(path: str, folder: str) -> bool:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from generator.objects.kustomize import CLUSTER_SCOPED
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.fields import at, group, name, spec
+from generator.rules.fields import at, group, name_of, spec
 
 BOOK = Book("delivery")
 
@@ -21,7 +21,7 @@ BOOK = Book("delivery")
 ).on_objects("AppProject")
 def _project_without_its_environment(item: Json, scene: Scene) -> Iterator[Spot]:
     argocd = scene.environment.argocd
-    if name(item) not in (argocd.project, argocd.platform_project):
+    if name_of(item) not in (argocd.project, argocd.platform_project):
         return
     destinations = spec(item).get("destinations") or ()
     server, namespace = scene.environment.server, scene.environment.namespace
@@ -50,7 +50,7 @@ _WIDE, _NARROW = "clusterResourceWhitelist", "namespaceResourceWhitelist"
     remedy="Add group and kind to the project: cluster-scoped ones to `clusterResourceWhitelist`.",
 ).on_objects("AppProject")
 def _kind_that_is_not_allowed(item: Json, scene: Scene) -> Iterator[Spot]:
-    if scene.release is not None or name(item) != scene.environment.argocd.platform_project:
+    if scene.release is not None or name_of(item) != scene.environment.argocd.platform_project:
         return
     wide, narrow = (spec(item).get(key) for key in (_WIDE, _NARROW))
     told: set[tuple[str, str]] = set()
@@ -62,7 +62,9 @@ def _kind_that_is_not_allowed(item: Json, scene: Scene) -> Iterator[Spot]:
         known = is_open or any(_allows(each, kind) for each in allowed)
         if kind[0] != "argoproj.io" and not known and kind not in told:
             told.add(kind)
-            message = f"the platform has the {other['kind']} `{name(other)}`, and `{key}` has not"
+            message = (
+                f"the platform has the {other['kind']} `{name_of(other)}`, and `{key}` has not"
+            )
             hint = f'add `{{group: "{kind[0]}", kind: {kind[1]}}}`'
             yield Spot(message, ("spec", key) if key in spec(item) else ("spec",), hint)
 
@@ -89,7 +91,7 @@ _GO_TOGETHER: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
 ).on_objects("AppProject")
 def _kind_of_a_model_that_is_not_allowed(item: Json, scene: Scene) -> Iterator[Spot]:
     environment, allowed = scene.environment, spec(item).get(_NARROW)
-    if name(item) != environment.argocd.project or allowed is None:
+    if name_of(item) != environment.argocd.project or allowed is None:
         return
     needed = {
         "HTTPRoute": environment.mode == "Standard" and environment.gateway is not None,
@@ -106,7 +108,7 @@ def _kind_of_a_model_that_is_not_allowed(item: Json, scene: Scene) -> Iterator[S
 
 def _is_allowed(project: Json, scene: Scene, namespace: str) -> bool:
     """Say whether the platform's project has another namespace among its destinations."""
-    is_platforms = name(project) == scene.environment.argocd.platform_project
+    is_platforms = name_of(project) == scene.environment.argocd.platform_project
     destinations = spec(project).get("destinations") or ()
     server = scene.environment.server
     return is_platforms and any(_covers(each, server, namespace) for each in destinations)
@@ -138,8 +140,12 @@ def _in_another_namespace(item: Json, scene: Scene) -> Iterator[Spot]:
 ).on_objects("Namespace")
 def _namespace_of_another_name(item: Json, scene: Scene) -> Iterator[Spot]:
     wanted = scene.environment.namespace
-    if scene.release is None and all(name(each) != wanted for each in scene.of_kind("Namespace")):
-        message = f"this makes `{name(item)}`, and the models of the environment are in `{wanted}`"
+    if scene.release is None and all(
+        name_of(each) != wanted for each in scene.of_kind("Namespace")
+    ):
+        message = (
+            f"this makes `{name_of(item)}`, and the models of the environment are in `{wanted}`"
+        )
         yield Spot(message, ("metadata", "name"), "place `{{ environment.namespace }}`")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.fields import annotated, annotation, at, mode, spec
+from generator.rules.fields import annotated, annotation_at, at, mode, spec
 
 BOOK = Book("autoscaling")
 
@@ -102,7 +102,7 @@ def _ignored_in_knative(item: Json, scene: Scene) -> Iterator[Spot]:
     found = annotated(item).get(_CLASS)
     if found in ("keda", "external"):
         message = f"Knative scales whatever the autoscalerClass says, and it says {found}"
-        yield Spot(message, annotation(_CLASS), "remove it")
+        yield Spot(message, annotation_at(_CLASS), "remove it")
 
 
 _SILENTLY_ONE = BOOK.error(
@@ -155,7 +155,7 @@ def _keda_without_metrics(item: Json, scene: Scene) -> Iterator[Spot]:
     if is_kedas and not at(predictor, "autoScaling", "metrics"):
         message = "KServe would make a ScaledObject without triggers, which KEDA refuses"
         hint = "add `spec.predictor.autoScaling.metrics`, or use the class `external`"
-        yield Spot(message, annotation(_CLASS), hint)
+        yield Spot(message, annotation_at(_CLASS), hint)
 
 
 _FALLS_BACK = BOOK.error(
@@ -293,7 +293,7 @@ def _annotation_that_nobody_reads(item: Json, scene: Scene) -> Iterator[Spot]:
     for key, field in _FIELDS.items():
         if key in annotated(item):
             message = f"KServe does not read the annotation {key}"
-            yield Spot(message, annotation(key), f"write `spec.predictor.{field}`")
+            yield Spot(message, annotation_at(key), f"write `spec.predictor.{field}`")
     for key, component in _components(item):
         if "scaleMetricType" in component:
             message = "KServe has the field `scaleMetricType` and reads it nowhere"

@@ -7,18 +7,8 @@ from typing import Any
 
 from generator.records import Json, Release
 from generator.rules import Book, Scene, Spot
-from generator.rules.kserve import (
-    LOCAL,
-    MODE,
-    VISIBILITY,
-    entries,
-    name_of,
-    number,
-    services,
-    text,
-    value,
-    variant_of,
-)
+from generator.rules.fields import at, entries, name_of, number, text
+from generator.rules.kserve import LOCAL, MODE, VISIBILITY, services, variant_of
 from generator.yamlio import Pointer
 
 BOOK = Book("canary")
@@ -45,7 +35,7 @@ def _answering(rule: Json) -> list[Backend]:
 def _copied(rule: Json) -> list[Backend]:
     """Give the Services that a rule sends copies to."""
     found: list[tuple[Pointer, Any]] = [
-        (("filters", index, *_AT_COPY), value(each, *_AT_COPY))
+        (("filters", index, *_AT_COPY), at(each, *_AT_COPY))
         for index, each in entries(rule, "filters")
     ]
     return [(place, backend) for place, backend in found if isinstance(backend, dict)]
@@ -91,7 +81,7 @@ _PORT = BOOK.error(
 def _route_to_another_port(item: Json, scene: Scene) -> Iterator[Spot]:
     known = {name for name, _, _ in services(scene)}
     for place, backend in _backends(item):
-        port = value(backend, "port")
+        port = at(backend, "port")
         if text(backend, "name") in known and port != 80:
             message = f"KServe's Service `{backend['name']}` has port 80 and no {port}"
             yield Spot(message, (*place, "port"), "write `port: 80`")
@@ -139,7 +129,7 @@ def _wanted(release: Release) -> dict[str, float]:
 @_SPLIT.on_objects("HTTPRoute")
 def _route_that_splits_otherwise(item: Json, scene: Scene) -> Iterator[Spot]:
     release = scene.release
-    hosts = value(item, "spec", "hostnames")
+    hosts = at(item, "spec", "hostnames")
     if release is None or not release.host or not isinstance(hosts, list):
         return
     if release.host not in hosts:
@@ -168,7 +158,7 @@ _LEFT_OUT = BOOK.error(
 @_LEFT_OUT.on_objects("HTTPRoute")
 def _route_that_leaves_something_out(item: Json, scene: Scene) -> Iterator[Spot]:
     release = scene.release
-    if release is None or release.host not in (value(item, "spec", "hostnames") or ()):
+    if release is None or release.host not in (at(item, "spec", "hostnames") or ()):
         return
     rules = [rule for _, rule in entries(item, "spec", "rules")]
     shadow, canary = release.shadow, release.canary

@@ -1,4 +1,8 @@
-"""Where things stand in composed objects, whatever an own template left out."""
+"""What rules read from composed objects, and where it stands there.
+
+Schemas leave much open, so nothing here takes a shape for granted: what is not there, or is not as
+it should be, is empty.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +26,54 @@ KEDA_HPA_PREFIX = "keda-hpa-"
 """What KEDA calls its HPA after a ScaledObject (kedacore/keda#6998)."""
 
 
-def spec(item: Json) -> Json:
-    """Give an object's spec, empty if there is none."""
-    found = item.get("spec")
+def at(node: Any, *steps: str | int, default: Any = None) -> Any:
+    """Follow keys and indexes; the default where they lead nowhere."""
+    for step in steps:
+        try:
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            return default
+    return node
+
+
+def block(node: Any, *steps: str | int) -> Json:
+    """Follow keys to a mapping; an empty one where there is none."""
+    found = at(node, *steps)
     return found if isinstance(found, dict) else {}
 
 
-def name(item: Json) -> str:
-    """Give an object's name."""
-    return str((item.get("metadata") or {}).get("name", ""))
+def entries(node: Any, *steps: str | int) -> list[tuple[int, Json]]:
+    """Follow keys to a list; those of its entries that are mappings, with their index."""
+    found = at(node, *steps)
+    listed = found if isinstance(found, list) else []
+    return [(index, each) for index, each in enumerate(listed) if isinstance(each, dict)]
+
+
+def text(node: Any, *steps: str | int) -> str:
+    """Follow keys to a text; empty where there is none."""
+    found = at(node, *steps)
+    return found if isinstance(found, str) else ""
+
+
+def number(node: Any, *steps: str | int, default: int = 0) -> int:
+    """Follow keys to a whole number."""
+    found = at(node, *steps)
+    return found if isinstance(found, int) else default
+
+
+def name_of(item: Json) -> str:
+    """Return the name of an object."""
+    return text(item, "metadata", "name")
+
+
+def annotation(item: Json, key: str) -> str:
+    """Return an annotation of an object."""
+    return text(item, "metadata", "annotations", key)
+
+
+def spec(item: Json) -> Json:
+    """Give an object's spec, empty if there is none."""
+    return block(item, "spec")
 
 
 def group(item: Json) -> str:
@@ -48,18 +91,7 @@ def labels(item: Json) -> Json:
     return (item.get("metadata") or {}).get("labels") or {}
 
 
-def at(item: Json, *pointer: str | int, default: Any = None) -> Any:
-    """Give a value at a pointer, the default where it does not lead there."""
-    node: Any = item
-    for step in pointer:
-        try:
-            node = node[step]
-        except (KeyError, IndexError, TypeError):
-            return default
-    return node
-
-
-def annotation(key: str) -> Pointer:
+def annotation_at(key: str) -> Pointer:
     """Point at an annotation."""
     return ("metadata", "annotations", key)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.fields import KEDA_HPA_PREFIX, annotated, annotation, at, name, spec
+from generator.rules.fields import KEDA_HPA_PREFIX, annotated, annotation_at, at, name_of, spec
 
 BOOK = Book("autoscaling")
 
@@ -292,8 +292,8 @@ _LONG = BOOK.error(
 def _name_too_long(item: Json, scene: Scene) -> Iterator[Spot]:
     config = ("spec", "advanced", "horizontalPodAutoscalerConfig", "name")
     own = str(at(item, *config, default="") or "")
-    hpa = own or KEDA_HPA_PREFIX + name(item)
-    if len(hpa) > 63 >= len(name(item)):
+    hpa = own or KEDA_HPA_PREFIX + name_of(item)
+    if len(hpa) > 63 >= len(name_of(item)):
         message = f"its HPA would be called {hpa}, {len(hpa)} characters of at most 63"
         hint = f"shorten it by {len(hpa) - 63}"
         yield Spot(message, config if own else ("metadata", "name"), hint)
@@ -314,7 +314,7 @@ def _transfer_without_a_name(item: Json, scene: Scene) -> Iterator[Spot]:
     if annotated(item).get(_TRANSFER) == "true" and not named:
         message = "nothing says which HPA to take over, so that KEDA refuses to"
         hint = "add `advanced.horizontalPodAutoscalerConfig.name`"
-        yield Spot(message, annotation(_TRANSFER), hint)
+        yield Spot(message, annotation_at(_TRANSFER), hint)
 
 
 _PAUSED = BOOK.warning(
@@ -334,4 +334,4 @@ def _paused_in_git(item: Json, scene: Scene) -> Iterator[Spot]:
             effect = f"`{value}` counts as true" if not is_clear else "this pause is part of Git"
             if str(value).lower() == "false":
                 effect = "this ends the pause that an operator made"
-            yield Spot(f"{effect}: {key}", annotation(key), "remove the annotation")
+            yield Spot(f"{effect}: {key}", annotation_at(key), "remove the annotation")

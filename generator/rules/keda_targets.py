@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.fields import annotated, annotation, at, containers, mode, name, spec, target
+from generator.rules.fields import (
+    annotated,
+    annotation_at,
+    at,
+    containers,
+    mode,
+    name_of,
+    spec,
+    target,
+)
 
 BOOK = Book("autoscaling")
 
@@ -26,17 +35,17 @@ _NO_TARGET = BOOK.error(
 
 def _workloads(scene: Scene) -> dict[tuple[str, str], Json]:
     """Give the workloads of a scene, those that KServe makes with who asks for them."""
-    found = {(item["kind"], name(item)): item for item in scene.of_kind(*_SCALABLE)}
+    found = {(item["kind"], name_of(item)): item for item in scene.of_kind(*_SCALABLE)}
     for item in scene.of_kind("InferenceService"):
         own = at(item, "spec", "predictor", "name")
         middle = f"{own}-" if own else ""
-        found["Deployment", f"{name(item)}-{middle}predictor"] = item
+        found["Deployment", f"{name_of(item)}-{middle}predictor"] = item
         for component in ("transformer", "explainer"):
             if component in spec(item):
-                found["Deployment", f"{name(item)}-{component}"] = item
+                found["Deployment", f"{name_of(item)}-{component}"] = item
         for canary in spec(item).get("canary") or ():
             called = at(canary, "predictor", "name", default="")
-            found["Deployment", f"{name(item)}-{called}-predictor"] = item
+            found["Deployment", f"{name_of(item)}-{called}-predictor"] = item
     return found
 
 
@@ -68,7 +77,7 @@ def _second_scaler(item: Json, scene: Scene) -> Iterator[Spot]:
         if other is item:
             return
         if target(other) == target(item):
-            message = f"{other['kind']} `{name(other)}` scales {target(item)[1]} already"
+            message = f"{other['kind']} `{name_of(other)}` scales {target(item)[1]} already"
             yield Spot(message, _REFERENCE, "keep one of them")
             return
 
@@ -93,12 +102,12 @@ def _kserve_scales_too(item: Json, scene: Scene) -> Iterator[Spot]:
         says = f"autoscalerClass {found}" if found else "no autoscalerClass"
         message = (
             f"with {says} KServe {does.get(str(found), 'makes an HPA')}, and "
-            f"{scaler['kind']} `{name(scaler)}` scales {target(scaler)[1]} too"
+            f"{scaler['kind']} `{name_of(scaler)}` scales {target(scaler)[1]} too"
         )
         if item is scaler:
             yield Spot(message, _REFERENCE, _INSTEAD)
         else:
-            yield Spot(message, annotation(_CLASS), f"annotate it with `{_CLASS}: external`")
+            yield Spot(message, annotation_at(_CLASS), f"annotate it with `{_CLASS}: external`")
 
 
 _INSTEAD = (
@@ -134,11 +143,11 @@ _REPLICAS = BOOK.error(
 
 @_REPLICAS.on_objects("Deployment", "StatefulSet")
 def _replicas_of_a_scaled(item: Json, scene: Scene) -> Iterator[Spot]:
-    scalers = [s for s in scene.of_kind(*_SCALERS) if target(s) == (item["kind"], name(item))]
+    scalers = [s for s in scene.of_kind(*_SCALERS) if target(s) == (item["kind"], name_of(item))]
     if scalers and spec(item).get("replicas") is not None:
         message = (
-            f"{scalers[0]['kind']} `{name(scalers[0])}` decides the replicas of "
-            f"{name(item)}, and Argo CD would set them back to {spec(item)['replicas']}"
+            f"{scalers[0]['kind']} `{name_of(scalers[0])}` decides the replicas of "
+            f"{name_of(item)}, and Argo CD would set them back to {spec(item)['replicas']}"
         )
         yield Spot(message, ("spec", "replicas"), "remove `replicas`")
 
@@ -155,7 +164,7 @@ _REVISIONS = BOOK.error(
 def _scales_a_revision(item: Json, scene: Scene) -> Iterator[Spot]:
     owner = _workloads(scene).get(target(item))
     if owner and owner["kind"] == "InferenceService" and mode(owner, scene) == "Knative":
-        message = f"Knative scales {name(owner)} itself, and `{target(item)[1]}` is never made"
+        message = f"Knative scales {name_of(owner)} itself, and `{target(item)[1]}` is never made"
         yield Spot(message, _REFERENCE, "remove it; `scaling` says what Knative does")
 
 
@@ -219,4 +228,4 @@ def _unknown_class(item: Json, scene: Scene) -> Iterator[Spot]:
     found = annotated(item).get(_CLASS)
     if found is not None and found not in ("hpa", "keda", "external", "none"):
         message = f"KServe knows no autoscalerClass `{found}`"
-        yield Spot(message, annotation(_CLASS), "one of hpa, keda, external, none")
+        yield Spot(message, annotation_at(_CLASS), "one of hpa, keda, external, none")

@@ -1,7 +1,7 @@
 """What rules ask of a model's arguments, and of composed InferenceServices.
 
-Objects are looked at even where their schema refuses them, so nothing here takes a shape for
-granted: what is not as it should be is empty.
+Schemas leave much open, so nothing here takes a shape for granted: what is not there, or is not as
+it should be, is empty.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from generator.records import Json, Variant
 from generator.rules import Scene
+from generator.rules.fields import annotation, block, entries, name_of, text
 from generator.yamlio import Pointer
 
 MODE = "serving.kserve.io/deploymentMode"
@@ -59,51 +60,6 @@ def flags(args: list[Any]) -> Iterator[Flag]:
 
 
 # Composed objects
-
-
-def value(node: Any, *steps: str | int) -> Any:
-    """Follow keys and indexes; None where they lead nowhere."""
-    for step in steps:
-        try:
-            node = node[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return node
-
-
-def block(node: Any, *steps: str | int) -> Json:
-    """Follow keys to a mapping; an empty one where there is none."""
-    found = value(node, *steps)
-    return found if isinstance(found, dict) else {}
-
-
-def entries(node: Any, *steps: str | int) -> list[tuple[int, Json]]:
-    """Follow keys to a list; those of its entries that are mappings, with their index."""
-    found = value(node, *steps)
-    listed = found if isinstance(found, list) else []
-    return [(index, each) for index, each in enumerate(listed) if isinstance(each, dict)]
-
-
-def text(node: Any, *steps: str | int) -> str:
-    """Follow keys to a text; empty where there is none."""
-    found = value(node, *steps)
-    return found if isinstance(found, str) else ""
-
-
-def number(node: Any, *steps: str | int, default: int = 0) -> int:
-    """Follow keys to a whole number."""
-    found = value(node, *steps)
-    return found if isinstance(found, int) else default
-
-
-def name_of(item: Json) -> str:
-    """Return the name of an object."""
-    return text(item, "metadata", "name")
-
-
-def annotation(item: Json, key: str) -> str:
-    """Return an annotation of an object."""
-    return text(item, "metadata", "annotations", key)
 
 
 def is_standard(item: Json, scene: Scene) -> bool:

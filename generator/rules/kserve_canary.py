@@ -6,18 +6,8 @@ from collections.abc import Iterator
 
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.kserve import (
-    AUTOSCALER,
-    LOCAL,
-    VISIBILITY,
-    annotation,
-    block,
-    canaries,
-    components,
-    is_standard,
-    number,
-    text,
-)
+from generator.rules.fields import annotation, block, number, text
+from generator.rules.kserve import AUTOSCALER, LOCAL, VISIBILITY, canaries, components, is_standard
 from generator.yamlio import Pointer
 
 BOOK = Book("canary")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.kserve import block, entries, name_of, number, text
+from generator.rules.fields import block, entries, name_of, number, text
 from generator.yamlio import Pointer
 
 BOOK = Book("serving")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.kserve import MODE, annotation, block, is_standard, variant_of
+from generator.rules.fields import annotation, block
+from generator.rules.kserve import MODE, is_standard, variant_of
 from generator.yamlio import Pointer
 
 BOOK = Book("serving")

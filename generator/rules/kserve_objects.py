@@ -6,17 +6,8 @@ from collections.abc import Iterator
 
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.kserve import (
-    AUTOSCALER,
-    annotation,
-    block,
-    components,
-    entries,
-    is_standard,
-    models,
-    number,
-    text,
-)
+from generator.rules.fields import annotation, block, entries, number, text
+from generator.rules.kserve import AUTOSCALER, components, is_standard, models
 from generator.yamlio import Pointer
 
 BOOK = Book("serving")

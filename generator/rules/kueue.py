@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from generator import quantities
 from generator.records import Flavor, Json, Queue
 from generator.rules import Scene
-from generator.rules.kserve import block, components, entries, name_of, text
+from generator.rules.fields import block, entries, name_of, text
+from generator.rules.kserve import components
 from generator.yamlio import Pointer
 
 QUEUE = "kueue.x-k8s.io/queue-name"

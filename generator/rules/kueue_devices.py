@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.kserve import entries, name_of, text, value
+from generator.rules.fields import at, entries, name_of, text
 from generator.rules.kueue import pods, queued_by
 from generator.yamlio import Pointer
 
@@ -69,5 +69,5 @@ def _features(item: Json) -> Iterator[tuple[Pointer, str]]:
             yield (*place, "firstAvailable"), "`firstAvailable`"
         if text(request, "exactly", "allocationMode") == "All":
             yield (*place, "exactly", "allocationMode"), "`allocationMode: All`"
-        if value(request, "exactly", "adminAccess"):
+        if at(request, "exactly", "adminAccess"):
             yield (*place, "exactly", "adminAccess"), "`adminAccess`"

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from generator.records import Environment, Json
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.kserve import block, entries, name_of, text, value
+from generator.rules.fields import at, block, entries, name_of, text
 from generator.rules.kueue import amount, grants, groups
 from generator.rules.places import in_environment
 from generator.schema import suggestion
@@ -208,7 +208,7 @@ _WEIGHT = BOOK.error(
 
 @_WEIGHT.on_objects("ClusterQueue", "Cohort", "LocalQueue")
 def _tiny_weight(item: Json, scene: Scene) -> Iterator[Spot]:
-    written = value(item, "spec", "fairSharing", "weight")
+    written = at(item, "spec", "fairSharing", "weight")
     weight = amount(written)
     if weight is not None and 0 < weight <= Fraction(1, 10**9):
         message = f"weight {written} is too small to be told from 0"

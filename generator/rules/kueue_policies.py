@@ -8,7 +8,7 @@ from typing import Any
 from generator import quantities
 from generator.records import Environment, Json
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.kserve import block, entries, name_of, text, value
+from generator.rules.fields import at, block, entries, name_of, text
 from generator.rules.kueue import amount, grants, groups
 from generator.rules.places import at_key
 from generator.schema import suggestion
@@ -83,7 +83,7 @@ _NOT_ADMITTED = BOOK.error(
 @_NOT_ADMITTED.on_objects("ClusterQueue")
 def _not_admitted(item: Json, scene: Scene) -> Iterator[Spot]:
     """Judge the namespaces from which a LocalQueue here leads to the queue."""
-    selector = value(item, "spec", "namespaceSelector")
+    selector = at(item, "spec", "namespaceSelector")
     for queue in scene.of_kind("LocalQueue"):
         namespace = text(queue, "metadata", "namespace") or scene.environment.namespace
         known = _labels_of(namespace, scene)
@@ -123,7 +123,7 @@ def _matches(selector: Any, known: Json) -> bool:
 
 
 def _meets(expression: Json, known: Json) -> bool:
-    key, values = text(expression, "key"), value(expression, "values") or []
+    key, values = text(expression, "key"), at(expression, "values") or []
     outcomes: dict[str, bool] = {
         "In": known.get(key) in values,
         "NotIn": known.get(key) not in values,

@@ -6,15 +6,8 @@ from collections.abc import Iterator
 
 from generator.records import Flavor, Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.kserve import (
-    annotation,
-    block,
-    entries,
-    name_of,
-    text,
-    value,
-    workload_containers,
-)
+from generator.rules.fields import annotation, at, block, entries, name_of, text
+from generator.rules.kserve import workload_containers
 from generator.rules.kueue import (
     QUEUE,
     flavors_of,
@@ -272,7 +265,7 @@ _HOOK = "argocd.argoproj.io/hook"
 @_RUN_AGAIN.on_objects("Job")
 def _run_again(item: Json, scene: Scene) -> Iterator[Spot]:
     is_synced = scene.environment.argocd.auto_sync and not annotation(item, _HOOK)
-    if is_synced and value(item, "spec", "ttlSecondsAfterFinished") is not None:
+    if is_synced and at(item, "spec", "ttlSecondsAfterFinished") is not None:
         message = "Argo CD heals what is missing: the Job would run again after each deletion"
         yield Spot(message, ("spec", "ttlSecondsAfterFinished"), "remove it")
 
@@ -288,7 +281,7 @@ _SUSPENDED = BOOK.error(
 
 @_SUSPENDED.on_objects("Job")
 def _suspended(item: Json, scene: Scene) -> Iterator[Spot]:
-    if label(item, QUEUE) and value(item, "spec", "suspend") is not None:
+    if label(item, QUEUE) and at(item, "spec", "suspend") is not None:
         message = "Kueue suspends and starts the Job, and Argo CD would set `suspend` back"
         yield Spot(message, ("spec", "suspend"), "remove it")
 

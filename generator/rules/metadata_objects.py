@@ -9,7 +9,16 @@ from typing import Any
 from generator import quantities
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.fields import annotated, annotation, at, group, labels, name, pods, spec
+from generator.rules.fields import (
+    annotated,
+    annotation_at,
+    at,
+    group,
+    labels,
+    name_of,
+    pods,
+    spec,
+)
 from generator.schema import nearest
 from generator.yamlio import Pointer
 
@@ -34,7 +43,7 @@ def _tracking(item: Json, scene: Scene) -> Iterator[Spot]:
         yield Spot(message, ("metadata", "labels", "app.kubernetes.io/instance"), hint)
     if "argocd.argoproj.io/tracking-id" in annotated(item):
         message = "Argo CD writes argocd.argoproj.io/tracking-id itself"
-        yield Spot(message, annotation("argocd.argoproj.io/tracking-id"), hint)
+        yield Spot(message, annotation_at("argocd.argoproj.io/tracking-id"), hint)
 
 
 @BOOK.error(
@@ -46,7 +55,7 @@ def _tracking(item: Json, scene: Scene) -> Iterator[Spot]:
 def _serving_hook(item: Json, scene: Scene) -> Iterator[Spot]:
     if annotated(item).get(_HOOK, "Skip") != "Skip":
         message = f"as a hook, this {item['kind']} would be deleted and made anew at each sync"
-        yield Spot(message, annotation(_HOOK), "remove the annotation")
+        yield Spot(message, annotation_at(_HOOK), "remove the annotation")
 
 
 @BOOK.warning(
@@ -61,14 +70,14 @@ def _waits_for_the_model(item: Json, scene: Scene) -> Iterator[Spot]:
     hook = str(annotated(item).get(_HOOK, ""))
     if hook.startswith(("PostSync", "Sync")) and item["kind"] not in _SERVING:
         message = f"a {hook} hook waits for the model: one that never gets ready blocks the revert"
-        yield Spot(message, annotation(_HOOK), "move it to an Application of its own")
+        yield Spot(message, annotation_at(_HOOK), "move it to an Application of its own")
     served = [_wave(other) for other in scene.of_kind(*_SERVING)]
     if not hook and served and _wave(item) > max(served) and _WAVE in annotated(item):
         message = (
             f"wave {_wave(item)} waits until the model of wave {max(served)} is healthy: one that "
             "never gets ready blocks the revert"
         )
-        yield Spot(message, annotation(_WAVE), f"write a wave of at most {max(served)}")
+        yield Spot(message, annotation_at(_WAVE), f"write a wave of at most {max(served)}")
 
 
 def _wave(item: Json) -> int:
@@ -92,14 +101,14 @@ _POLICIES = ("HookSucceeded", "HookFailed", "BeforeHookCreation")
 def _unknown_wave_or_hook(item: Json, scene: Scene) -> Iterator[Spot]:
     wave = annotated(item).get(_WAVE)
     if wave is not None and not re.fullmatch(r"[-+]?[0-9]{1,6}", str(wave)):
-        yield Spot(f"a wave is a whole number, not `{wave}`", annotation(_WAVE), 'such as `"1"`')
+        yield Spot(f"a wave is a whole number, not `{wave}`", annotation_at(_WAVE), 'such as `"1"`')
     for key, known in ((_HOOK, _HOOKS), (f"{_HOOK}-delete-policy", _POLICIES)):
         for word in str(annotated(item).get(key, "")).split(","):
             if word.strip() and word.strip() not in known:
                 meant = nearest(word.strip(), known)
                 hint = f"did you mean `{meant}`?" if meant else f"one of {', '.join(known)}"
                 message = f"Argo CD knows no `{word.strip()}`"
-                yield Spot(message, annotation(key), hint)
+                yield Spot(message, annotation_at(key), hint)
 
 
 _FRAMEWORKS = (
@@ -136,7 +145,7 @@ def _legacy_mode(item: Json, scene: Scene) -> Iterator[Spot]:
     found = annotated(item).get(_MODE)
     if found in _MODES:
         message = f"KServe stores {found} as {_MODES[found]}"
-        yield Spot(message, annotation(_MODE), f"write `{_MODES[found]}`")
+        yield Spot(message, annotation_at(_MODE), f"write `{_MODES[found]}`")
 
 
 @BOOK.error(
@@ -179,7 +188,7 @@ def _secret_in_git(item: Json, scene: Scene) -> Iterator[Spot]:
     for key in ("data", "stringData"):
         values = item.get(key) or {}
         if any(not re.fullmatch(r"<.*>", str(value)) for value in values.values()):
-            message = f"the values of Secret `{name(item)}` would be in Git for ever"
+            message = f"the values of Secret `{name_of(item)}` would be in Git for ever"
             yield Spot(message, (key,), "make it in the cluster, and refer to it by its name")
 
 
@@ -217,7 +226,7 @@ _DISABLED = "serving.kserve.io/disable-auto-update"
 def _changes_ignored(item: Json, scene: Scene) -> Iterator[Spot]:
     if str(annotated(item).get(_DISABLED, "")).lower() == "true":
         message = "a promotion would be merged and synced, and KServe would not act on it"
-        yield Spot(message, annotation(_DISABLED), "remove it")
+        yield Spot(message, annotation_at(_DISABLED), "remove it")
 
 
 _OF_THE_SERVER = (
@@ -239,7 +248,7 @@ def _copied_from_a_cluster(item: Json, scene: Scene) -> Iterator[Spot]:
             message = f"`metadata.{key}` is the API server's"
             yield Spot(message, ("metadata", key), "remove it")
     if _APPLIED in annotated(item):
-        yield Spot(f"{_APPLIED} is kubectl's", annotation(_APPLIED), "remove it")
+        yield Spot(f"{_APPLIED} is kubectl's", annotation_at(_APPLIED), "remove it")
     if "status" in item and group(item) != "argoproj.io":
         yield Spot("`status` is the cluster's", ("status",), "remove it")
 

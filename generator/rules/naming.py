@@ -7,16 +7,8 @@ from collections.abc import Iterator
 from generator import naming
 from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.kserve import (
-    LOCAL,
-    VISIBILITY,
-    block,
-    canaries,
-    components,
-    is_standard,
-    name_of,
-    text,
-)
+from generator.rules.fields import block, name_of, text
+from generator.rules.kserve import LOCAL, VISIBILITY, canaries, components, is_standard
 from generator.yamlio import Pointer
 
 BOOK = Book("naming")

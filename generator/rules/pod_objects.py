@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from generator.records import Flavor, Json, Placement
 from generator.rules import Book, Scene, Spot
-from generator.rules.kserve import block, entries, text, workload_containers
+from generator.rules.fields import block, entries, text
+from generator.rules.kserve import workload_containers
 from generator.rules.kueue import amount, asks_for, flavors_of, is_served, pods, queue_of, taint_of
 from generator.yamlio import Pointer
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from generator.records import Environment, Json, Release, Variant
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.fields import at, containers, name, spec, target
+from generator.rules.fields import at, containers, name_of, spec, target
 from generator.rules.places import at_setting, in_environment, in_version, own_scaling
 from generator.settings import origin
 
@@ -104,7 +104,7 @@ def _few_in_an_object(item: Json, scene: Scene) -> Iterator[Spot]:
     if scene.release is None or found is None or found >= least:
         return
     stable = scene.release.stable  # a canary may well be smaller
-    called = target(item)[1] if "scaleTargetRef" in spec(item) else name(item)
+    called = target(item)[1] if "scaleTargetRef" in spec(item) else name_of(item)
     if called in (stable.name, stable.workload):
         message = (
             f"{scene.environment.name} asks for at least {least} replicas, and this is {found}"

@@ -10,7 +10,7 @@ from generator.queues import capacity
 from generator.queues.demand import amount, told
 from generator.records import Flavor, Json, Queue, Release
 from generator.rules import Book, Scene, Spot
-from generator.rules.kserve import block, entries, name_of, number, text
+from generator.rules.fields import block, entries, name_of, number, text
 from generator.rules.kueue import amount as exact
 from generator.rules.kueue import (
     flavors_of,

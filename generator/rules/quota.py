@@ -8,7 +8,8 @@ from itertools import permutations
 from generator import quantities
 from generator.records import Environment, Flavor, Json, Queue, Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.kserve import block, workload_containers
+from generator.rules.fields import block
+from generator.rules.kserve import workload_containers
 from generator.rules.kueue import QUEUE, is_inside, is_served, queue_places, queued_by
 from generator.rules.places import at_key, at_setting, in_environment
 

@@ -12,7 +12,7 @@ from generator.queues import demand
 from generator.queues.demand import Demand
 from generator.records import Environment, Json, Release
 from generator.rules import Book, Rule, Scene, Spot
-from generator.rules.kserve import block, name_of, number, text, value
+from generator.rules.fields import at, block, name_of, number, text
 from generator.rules.kueue import amount
 
 BOOK = Book("quota")
@@ -47,7 +47,7 @@ _BELOW = BOOK.warning(
 
 @_BELOW.on_objects("ResourceQuota")
 def _below(item: Json, scene: Scene) -> Iterator[Spot]:
-    if value(item, "spec", "scopes") or value(item, "spec", "scopeSelector"):
+    if at(item, "spec", "scopes") or at(item, "spec", "scopeSelector"):
         return
     granted = _granted(scene.environment)
     for key, hard in block(item, "spec", "hard").items():
@@ -96,7 +96,7 @@ def short_of(
 
     What the queues grant beyond it is another rule's, at the same place.
     """
-    if value(item, "spec", "scopes") or value(item, "spec", "scopeSelector"):
+    if at(item, "spec", "scopes") or at(item, "spec", "scopeSelector"):
         return
     asked, granted = _asked(environment, demands), _granted(environment)
     for key, hard in block(item, "spec", "hard").items():
@@ -140,8 +140,8 @@ def _unmovable(item: Json, scene: Scene) -> Iterator[Spot]:
         return
     least = min(variant.scaling.minimum for variant in release.variants)
     for key, blocks in (("maxUnavailable", _is_none), ("minAvailable", _is_all_of(least))):
-        if blocks(value(item, "spec", key)):
-            written = value(item, "spec", key)
+        if blocks(at(item, "spec", key)):
+            written = at(item, "spec", key)
             of_all = f" of {least} replicas" if str(written) == str(least) else ""
             message = (
                 f"`{key}: {written}`{of_all} lets none go: a node that is drained waits for ever, "

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from generator import runtimes
 from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.kserve import FRAMEWORKS, block, components, entries, models, text
+from generator.rules.fields import block, entries, text
+from generator.rules.kserve import FRAMEWORKS, components, models
 from generator.rules.places import at_setting
 from generator.schema import nearest, suggestion
 

@@ -8,17 +8,8 @@ from generator import runtimes
 from generator.problems import Where
 from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.kserve import (
-    Flag,
-    block,
-    flags,
-    models,
-    number,
-    text,
-    uris,
-    value,
-    workload_containers,
-)
+from generator.rules.fields import at, block, number, text
+from generator.rules.kserve import Flag, flags, models, uris, workload_containers
 from generator.rules.places import at_argument, in_version
 
 BOOK = Book("serving")
@@ -232,7 +223,7 @@ def _told_where_twice(release: Release) -> Iterator[Finding]:
 @_TWICE.on_objects("InferenceService")
 def _told_where_twice_in_object(item: Json, scene: Scene) -> Iterator[Spot]:
     for place, model in models(item):
-        args = value(model, "args")
+        args = at(model, "args")
         uri, name = text(model, "storageUri"), text(model, "modelFormat", "name")
         flag = _told_twice(name, uri, args if isinstance(args, list) else [])
         if flag:

@@ -7,17 +7,8 @@ from collections.abc import Iterator
 from generator import quantities, runtimes
 from generator.records import Environment, Json, Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.kserve import (
-    block,
-    components,
-    entries,
-    flags,
-    is_standard,
-    models,
-    number,
-    text,
-    value,
-)
+from generator.rules.fields import at, block, entries, number, text
+from generator.rules.kserve import components, flags, is_standard, models
 from generator.rules.places import at_argument, at_setting, in_environment
 
 BOOK = Book("serving")
@@ -197,7 +188,7 @@ def _port_that_nobody_looks_at(release: Release) -> Iterator[Finding]:
 @_LISTENS.on_objects("InferenceService")
 def _port_that_nobody_looks_at_in_object(item: Json, scene: Scene) -> Iterator[Spot]:
     for place, model in models(item):
-        args, runtime = value(model, "args"), text(model, "runtime")
+        args, runtime = at(model, "args"), text(model, "runtime")
         if runtime not in runtimes.SHIPPED or entries(model, "ports"):
             continue
         for flag in flags(args if isinstance(args, list) else []):

@@ -7,12 +7,8 @@ from collections.abc import Iterator
 
 from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.kserve import (
-    components,
-    entries,
-    text,
-    uris,
-)
+from generator.rules.fields import entries, text
+from generator.rules.kserve import components, uris
 from generator.rules.places import in_version
 from generator.yamlio import Pointer
 

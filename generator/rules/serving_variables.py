@@ -7,16 +7,8 @@ from collections.abc import Iterator
 
 from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.fields import LOOKS_SECRET
-from generator.rules.kserve import (
-    containers,
-    entries,
-    flags,
-    is_standard,
-    text,
-    value,
-    workload_containers,
-)
+from generator.rules.fields import LOOKS_SECRET, at, entries, text
+from generator.rules.kserve import containers, flags, is_standard, workload_containers
 from generator.rules.places import at_argument, at_variable
 
 BOOK = Book("serving")
@@ -182,7 +174,7 @@ def _option_with_a_space(release: Release) -> Iterator[Finding]:
 @_ONE_WORD.on_objects("*")
 def _option_with_a_space_in_object(item: Json, scene: Scene) -> Iterator[Spot]:
     for place, container in workload_containers(item):
-        for index, argument in enumerate(value(container, "args") or ()):
-            found = _joined(str(argument)) if not value(container, "command") else None
+        for index, argument in enumerate(at(container, "args") or ()):
+            found = _joined(str(argument)) if not at(container, "command") else None
             if found:
                 yield Spot(found[0], (*place, "args", index), found[1])

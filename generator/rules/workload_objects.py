@@ -8,7 +8,7 @@ from typing import Any
 from generator import quantities
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
-from generator.rules.fields import at, containers, labels, name, pods, spec
+from generator.rules.fields import at, containers, labels, name_of, pods, spec
 from generator.yamlio import Pointer
 
 BOOK = Book("serving")
@@ -70,7 +70,7 @@ def _selected(selector: Json, scene: Scene) -> list[Json]:
 
 def _labels_of_kserve(item: Json) -> Iterator[Json]:
     """Give the labels that KServe writes on the Pods of each component."""
-    called = name(item)
+    called = name_of(item)
     for component in ("predictor", "transformer", "explainer"):
         block = at(item, "spec", component)
         if isinstance(block, dict):
@@ -157,7 +157,7 @@ def _port_that_nobody_has(item: Json, scene: Scene) -> Iterator[Spot]:
     for index, port in enumerate(spec(item).get("ports") or ()):
         target = port.get("targetPort")
         if isinstance(target, str) and not target.isdecimal() and target not in known | probed:
-            message = f"no container of {name(found[0])} has a port `{target}`"
+            message = f"no container of {name_of(found[0])} has a port `{target}`"
             hint = f"known there: {', '.join(f'`{each}`' for each in sorted(known)) or 'no name'}"
             yield Spot(message, ("spec", "ports", index, "targetPort"), hint)
 
@@ -262,9 +262,9 @@ _LONGEST = 52
     remedy="Shorten the name.",
 ).on_objects("CronJob")
 def _name_of_a_cron_job(item: Json, scene: Scene) -> Iterator[Spot]:
-    excess = len(name(item)) - _LONGEST
+    excess = len(name_of(item)) - _LONGEST
     if excess > 0:
-        message = f"`{name(item)}` has {len(name(item))} characters of at most {_LONGEST}"
+        message = f"`{name_of(item)}` has {len(name_of(item))} characters of at most {_LONGEST}"
         yield Spot(message, ("metadata", "name"), f"shorten it by {excess}")
 
 
