@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import click
 
 ROOT = Path(__file__).resolve().parent.parent
+CASES = ROOT / "tests" / "cases" / "valid"
 
 Node = dict[str, Any]
 """A piece of a JSON Schema."""
@@ -324,6 +325,8 @@ _VARIABLES = {
     "path": "The folder that the Application syncs.",
     "base": "The folder of the model's base, on which the overlay builds.",
     "sync_policy": "The Application's `syncPolicy`.",
+    "kinds": "The namespaced kinds that gen itself may render, which the project allows.",
+    "cluster_kinds": "The cluster-scoped ones of them.",
     "extra_kinds": "The kinds of the own templates in `extra/`, which the project has to allow.",
 }
 
@@ -342,6 +345,12 @@ class _Contexts:
 
 def _planned() -> Iterator[PlannedFile]:
     releases = list(pipeline.releases(ROOT))
+    for case in sorted(CASES.glob("everything-*")):
+        broad = pipeline.releases(case)
+        releases += broad
+        for environment in {each.environment.name: each.environment for each in broad}.values():
+            yield from plan.platform(environment)
+            yield from plan.delivery(environment)
     environments = {release.environment.name: release.environment for release in releases}
     newer = {name: dataclasses.replace(each, kserve="0.21") for name, each in environments.items()}
     more = (

@@ -9,18 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from generator import autoscaling, minors, naming, native, quantities, runtimes, settings
+from generator import autoscaling, minors, naming, native, quantities, settings
+from generator.aspects import registry as aspects
+from generator.backends import registry as backends
+from generator.backends.contract import Ask
 from generator.documents import Document
 from generator.gate import measures
 from generator.problems import Problem
 from generator.records import Environment, Json, Strategy
 from generator.schema import suggestion
 from generator.settings import Settings
-
-_ONLY_FOR = {
-    "kserve": ("format", "runtime", "protocol"),
-    "deployment": ("port", "probes"),
-}
 
 
 def of_model(model: Document, environments: dict[str, Environment]) -> Iterator[Problem]:
@@ -37,22 +35,18 @@ def of_model(model: Document, environments: dict[str, Environment]) -> Iterator[
 
 def _serving(model: Document) -> Iterator[Problem]:
     serving = model.data["serving"]
-    backend = serving.get("backend", "kserve")
-    for other, keys in _ONLY_FOR.items():
-        for key in keys:
-            if key in serving and other != backend:
+    backend = backends.of_model(model)
+    for other in backends.BACKENDS:
+        for key in other.keys:
+            if key in serving and key not in backend.keys:
                 message = (
-                    f"`serving.{key}` is for `backend: {other}`, and this is `backend: {backend}`"
+                    f"`serving.{key}` is for `backend: {other.name}`, and this is "
+                    f"`backend: {backend.name}`"
                 )
                 yield model.problem("E303", message, ("serving", key), hint="remove it", key=True)
-    needed = {"kserve": "format", "deployment": "probes"}[backend]
-    if needed not in serving:
-        hint = {
-            "kserve": "add `format: sklearn`, or what made the model; an image of your own is "
-            "`backend: deployment`",
-            "deployment": "add `probes: {liveness: /healthz, readiness: /readyz}`",
-        }[backend]
-        message = f"`serving.{needed}` is missing, and `backend: {backend}` needs it"
+    needed, hint = backend.needed
+    if needed and needed not in serving:
+        message = f"`serving.{needed}` is missing, and `backend: {backend.name}` needs it"
         yield model.problem("E302", message, ("serving",), hint=hint, key=True)
 
 
@@ -69,43 +63,9 @@ def _timeouts(model: Document) -> Iterator[Problem]:
 
 
 def _artifacts(model: Document) -> Iterator[Problem]:
-    serving = model.data["serving"]
+    backend = backends.of_model(model)
     for version, artifact in model.data["versions"].items():
-        if serving.get("backend") == "deployment":
-            yield from _image(model, version, artifact)
-        else:
-            yield from _storage(model, version, artifact, serving.get("args", []))
-
-
-_ADD_IMAGE = "add `image: <repository>@sha256:<digest>`"
-
-
-def _image(model: Document, version: str, artifact: Json) -> Iterator[Problem]:
-    pointer = ("versions", version)
-    if "uri" in artifact:
-        message = "a Deployment fetches no model: `uri` is for `backend: kserve`"
-        hint = "remove it" if "image" in artifact else _ADD_IMAGE.replace("add", "write")
-        yield model.problem("E303", message, (*pointer, "uri"), hint=hint, key=True)
-    elif "image" not in artifact:
-        message = f"version {version} has no `image`"
-        yield model.problem("E302", message, pointer, hint=_ADD_IMAGE, key=True)
-
-
-def _storage(model: Document, version: str, artifact: Json, args: list[str]) -> Iterator[Problem]:
-    pointer = ("versions", version)
-    if "image" in artifact:
-        message = "KServe brings the runtime's image: `image` is for `backend: deployment`"
-        hint = "remove it" if "uri" in artifact else "write `uri`, or serve it with that backend"
-        yield model.problem("E303", message, (*pointer, "image"), hint=hint, key=True)
-    elif "uri" not in artifact and not is_self_loading([*args, *artifact.get("args", [])]):
-        message = f"version {version} does not say where the model is"
-        hint = "add `uri`, or for huggingface `args: [--model_id=<organisation>/<model>]`"
-        yield model.problem("E302", message, pointer, hint=hint, key=True)
-
-
-def is_self_loading(args: list[str]) -> bool:
-    """Say whether an argument tells the runtime itself where the model is."""
-    return any(arg.startswith(runtimes.SELF_LOADING_ARGS) for arg in args)
+        yield from backend.artifact_problems(model, version, artifact)
 
 
 def of_release(
@@ -122,6 +82,9 @@ def of_release(
     yield from _scaling(model, environment, merged, strategy)
     yield from _rollout(merged)
     yield from _lengths(model, environment, merged, strategy)
+    ask = Ask(model, environment, merged)
+    yield from backends.of(merged).problems(ask)
+    yield from aspects.problems(ask)
 
 
 def live_versions(block: Json) -> list[tuple[tuple[str, ...], str]]:
@@ -346,14 +309,14 @@ def _rollout(merged: Settings) -> Iterator[Problem]:
 def _lengths(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy
 ) -> Iterator[Problem]:
-    backend, namespace = merged.get("serving", "backend"), environment.namespace
+    backend, namespace = backends.of(merged), environment.namespace
     block = model.data["environments"][environment.name]
     knative = strategy == "knative"
     is_named = strategy in ("route", "native")
     for keys, version in live_versions(block) if is_named else [((), "")]:
         name = f"{model.name}-{version}" if version else model.name
         code, what, longest = max(
-            naming.derived(name, backend, namespace, knative=knative), key=lambda each: len(each[2])
+            backend.derived(name, namespace, knative=knative), key=lambda each: len(each.name)
         )
         excess = len(longest) - naming.LABEL_LIMIT
         if excess > 0:

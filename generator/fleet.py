@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from itertools import pairwise
 
+from generator.backends import registry as backends
 from generator.objects import kustomize
 from generator.problems import Problem, Where
 from generator.records import Json, Release
@@ -31,35 +32,12 @@ def of_identities(cluster: str, identities: Iterable[kustomize.Identity]) -> lis
 
 
 def of_release(release: Release) -> list[str]:
-    """Claim what nobody renders and KServe makes, and the host of a route."""
-    environment = release.environment
-    claimed = [f"{environment.server}\t\thost\t\t{release.host}"] if release.host else []
-    if release.serving.backend != "kserve":
-        return claimed
-    if release.strategy != "route":
-        claimed += _hosts(release)
-    for variant in release.variants:
-        for group, kind, name in (
-            ("apps", "Deployment", variant.workload),
-            ("", "Service", variant.service),
-        ):
-            claimed.append(
-                "\t".join((environment.server, group, kind, environment.namespace, name))
-            )
-    return claimed
-
-
-def _hosts(release: Release) -> list[str]:
-    """Claim the hosts that KServe publishes a model on, below a domain that is the cluster's.
-
-    A predictor has one of its own (kserve/kserve@pkg/constants/constants.go), so that a model that
-    is called like another one's predictor would share it.
-    """
-    environment, workloads = release.environment, (each.workload for each in release.variants)
-    return [
-        f"{environment.server}\t\thost\t\t{name}-{environment.namespace}"
-        for name in dict.fromkeys((release.model, f"{release.model}-predictor", *workloads))
-    ]
+    """Claim what nobody renders and controllers make, and the hosts of a release."""
+    server, namespace = release.environment.server, release.environment.namespace
+    backend = backends.of_release(release)
+    hosts = [*([release.host] if release.host else ()), *backend.hosts(release)]
+    made = ("\t".join((server, m.group, m.kind, namespace, m.name)) for m in backend.made(release))
+    return [*(f"{server}\t\thost\t\t{host}" for host in hosts), *made]
 
 
 def digest(claim: str) -> int:

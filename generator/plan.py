@@ -6,9 +6,12 @@ and patches are derived from the files themselves, so that none is forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from functools import cache
 
+from generator.aspects import registry as aspects
+from generator.aspects.contract import Kind, Piece
+from generator.backends import registry as backends
 from generator.problems import GenError, Problem, Where
 from generator.records import (
     ARGOCD,
@@ -72,11 +75,8 @@ def applications_path(environment: str) -> str:
 def base(release: Release) -> list[PlannedFile]:
     """Plan the base of a model: only what cannot differ between environments."""
     folder = _Folder(base_path(release.model), release.document.path, _context(release))
-    if release.serving.backend == "kserve":
-        folder.add("inference-service.yaml", "base/inference-service.yaml.j2")
-    else:
-        folder.add("deployment.yaml", "base/deployment.yaml.j2")
-        folder.add("service.yaml", "base/service.yaml.j2")
+    for name in backends.of_release(release).base(release):
+        folder.add(name, f"base/{name}.j2")
     return folder.closed("base/kustomization.yaml.j2")
 
 
@@ -131,19 +131,21 @@ def _mirror(shadow: Variant) -> Json:
 
 
 def _context(release: Release) -> Json:
-    return {"release": release, "serving": release.serving, "environment": release.environment}
+    shared = {"release": release, "serving": release.serving, "environment": release.environment}
+    return {**shared, **release.facts} if release.facts else shared
 
 
 def _workload(folder: _Folder, release: Release, variant: Variant) -> None:
     """Plan the patches of one workload, one concern each, and its autoscaler."""
-    kind = "inference-service" if release.serving.backend == "kserve" else "deployment"
+    backend = backends.of_release(release)
     folder.context = {**folder.context, "variant": variant, **_kserve_facts(release, variant)}
-    for concern in _concerns(release, variant):
-        folder.patch(f"patch-{concern}.yaml", f"overlay/{kind}/patch-{concern}.yaml.j2")
+    for concern in backend.concerns(release, variant):
+        folder.patch(f"patch-{concern}.yaml", f"overlay/{backend.folder}/patch-{concern}.yaml.j2")
     if variant.scaling.autoscaler == "keda":
         folder.add("scaled-object.yaml", "overlay/scaled-object.yaml.j2")
     if variant.scaling.autoscaler == "hpa":
         folder.add("horizontal-pod-autoscaler.yaml", "overlay/horizontal-pod-autoscaler.yaml.j2")
+    folder.add_pieces(aspects.files_of(release, variant))
 
 
 def _kserve_facts(release: Release, variant: Variant) -> Json:
@@ -165,28 +167,10 @@ def _mode_annotations(mode: str, owner: Autoscaler) -> Json:
     return {"serving.kserve.io/deploymentMode": mode, **_AUTOSCALER_ANNOTATIONS.get(owner, {})}
 
 
-def _concerns(release: Release, variant: Variant) -> Iterator[str]:
-    if release.serving.backend == "kserve":
-        yield from ("mode", "predictor" if release.strategy == "native" else "version", "scaling")
-    else:
-        yield "version"
-    if release.serving.resources["requests"] or release.serving.resources["limits"]:
-        yield "resources"
-    if release.placement:
-        yield "placement"
-    if release.serving.service_account:
-        yield "service-account"
-    if release.queue:
-        yield "queue"
-    if release.strategy == "knative" and variant.role == "canary":
-        yield "traffic"
-    if release.strategy == "native" and release.canary:
-        yield "canary"
-
-
 def _shared(folder: _Folder, release: Release, extras: Collection[Extra]) -> None:
     """Plan what all versions of a release use."""
     folder.add_extras(extras)
+    folder.add_pieces(aspects.files(release))
     if release.serving.service_account:
         secrets = [{"name": name} for name in release.serving.service_account_secrets]
         extra = {"service_account_secrets": secrets}
@@ -226,6 +210,7 @@ def platform(environment: Environment, extras: Collection[Extra] = ()) -> list[P
     for queue in environment.queues.values():
         for kind in ("cluster-queue", "local-queue"):
             folder.add(f"{kind}-{queue.name}.yaml", f"platform/{kind}.yaml.j2", {"queue": queue})
+    folder.add_pieces(aspects.platform(environment))
     folder.add_extras(extras)
     return folder.closed("platform/kustomization.yaml.j2")
 
@@ -240,7 +225,7 @@ def delivery(
     The projects allow the kinds of the extras too.
     """
     folder = applications_path(environment.name)
-    extras = {"app-project-models": overlay_extras, "app-project-platform": platform_extras}
+    kinds = _allowed(environment, overlay_extras, platform_extras)
     planned = (
         (f"{folder}.yaml", "application-root", folder),
         (f"{folder}/app-project-models.yaml", "app-project-models", ""),
@@ -258,7 +243,7 @@ def delivery(
             context={
                 "environment": environment,
                 "path": source,
-                "extra_kinds": _kinds(extras.get(template, ())),
+                **kinds.get(template, {}),
                 "sync_policy": _sync_policy(
                     *(("ServerSideApply=true",) if "platform" in template else ()),
                     argocd=environment.argocd,
@@ -270,10 +255,49 @@ def delivery(
     ]
 
 
-def _kinds(extras: Iterable[Extra]) -> list[Json]:
+def _allowed(
+    environment: Environment, overlay_extras: Iterable[Extra], platform_extras: Iterable[Extra]
+) -> dict[str, Json]:
+    """Say which kinds each AppProject allows, by its template: gen's own and those of extras."""
+    return {
+        "app-project-models": {
+            "kinds": _model_kinds(environment),
+            "extra_kinds": _distinct(*map(_kind, overlay_extras)),
+        },
+        "app-project-platform": {
+            **_platform_kinds(environment),
+            "extra_kinds": _distinct(*map(_kind, platform_extras)),
+        },
+    }
+
+
+def _model_kinds(environment: Environment) -> list[Json]:
+    """List what gen may render for a model: an AppProject allows nothing else."""
+    of_backends = (kind for each in backends.BACKENDS for kind in each.kinds(environment))
+    of_aspects = (kind for each in aspects.ASPECTS for kind in each.kinds(environment))
+    shared = [Kind("", "ServiceAccount")]
+    if environment.gateway:
+        shared.append(Kind("gateway.networking.k8s.io", "HTTPRoute"))
+    if environment.keda:
+        shared.append(Kind("keda.sh", "ScaledObject"))
+    return _distinct(*of_backends, *shared, *of_aspects)
+
+
+def _platform_kinds(environment: Environment) -> Json:
+    """List what gen may render for an environment, beside what every environment has."""
+    known = aspects.ASPECTS
+    namespaced = (kind for each in known for kind in each.platform_kinds(environment))
+    cluster = (kind for each in known for kind in each.cluster_kinds(environment))
+    return {"kinds": _distinct(*namespaced), "cluster_kinds": _distinct(*cluster)}
+
+
+def _kind(extra: Extra) -> Kind:
+    return Kind(extra.group, extra.kind)
+
+
+def _distinct(*kinds: Kind) -> list[Json]:
     """List kinds as an AppProject does, each once."""
-    found = dict.fromkeys((extra.group, extra.kind) for extra in extras)
-    return [{"group": group, "kind": kind} for group, kind in found]
+    return [{"group": group, "kind": kind} for group, kind in dict.fromkeys(kinds)]
 
 
 @cache
@@ -315,6 +339,11 @@ class _Folder:
         """Plan a resource; `extra` is for its template alone."""
         self._files.append((name, template, extra or {}))
         self.resources.append(name)
+
+    def add_pieces(self, pieces: Iterable[Piece]) -> None:
+        """Plan what aspects add."""
+        for piece in pieces:
+            self.add(piece.name, piece.template, piece.context)
 
     def add_extras(self, extras: Iterable[Extra]) -> None:
         """Plan what own templates add, each file called like its template."""

@@ -250,7 +250,7 @@ class Probes:
 class Serving:
     """What is the same for every variant of a release."""
 
-    backend: Literal["kserve", "deployment"]
+    backend: str
     format: str
     runtime: str
     protocol: str
@@ -281,7 +281,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One model in one environment, complete: templates place what stands here."""
+    """One model in one environment, complete: templates place what stands here.
+
+    `facts` holds what only its backend and its aspects know of, under the names that templates use.
+    """
 
     model: str
     owner: str
@@ -295,6 +298,7 @@ class Release:
     variants: tuple[Variant, ...]
     document: Document = field(repr=False)
     layers: tuple[Layer, ...] = field(repr=False)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def stable(self) -> Variant:

@@ -11,6 +11,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from generator import autoscaling, contradictions, inventory, naming, native, quantities, settings
+from generator.aspects import registry as aspects
+from generator.backends import registry as backends
+from generator.backends.contract import Ask
 from generator.documents import Document
 from generator.problems import GenError, Problem
 from generator.records import (
@@ -72,13 +75,8 @@ def releases(
 
 def strategy_of(environment: Environment, merged: Settings) -> Strategy:
     """Say how the versions of a model share traffic in an environment."""
-    if merged.get("serving", "backend") == "deployment":
-        return "single"
-    if environment.mode == "Knative":
-        return "knative"
-    if native.is_asked(merged) and native.is_possible(environment):
-        return "native"
-    return "route" if environment.gateway else "single"
+    is_native = native.is_asked(merged) and native.is_possible(environment)
+    return backends.of(merged).strategy(environment, native=is_native)
 
 
 def _release(
@@ -101,7 +99,12 @@ def _release(
         variants=_variants(model, environment, merged, strategy),
         document=model,
         layers=merged.layers,
+        facts=_facts(Ask(model, environment, merged)),
     )
+
+
+def _facts(ask: Ask) -> dict[str, Any]:
+    return backends.of(ask.merged).facts(ask) | aspects.facts(ask)
 
 
 def _serving(model: str, merged: Settings, placement: Placement | None) -> Serving:
@@ -204,7 +207,7 @@ def _variant(
     versioned = f"{model.name}-{share.version}"
     name = versioned if strategy == "route" else model.name
     deployed = versioned if strategy == "native" else name
-    workload = naming.workload(deployed, merged.get("serving", "backend"))
+    workload = backends.of(merged).workload(deployed)
     own = settings.of_role(model, environment.name, merged, share.role)
     scaling = (
         native.scaling(own, merged, share.traffic)

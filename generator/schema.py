@@ -18,7 +18,6 @@ from generator.yamlio import Pointer, core_scalar
 
 SCHEMAS = Path(__file__).parent / "schemas"
 DOCUMENT_KINDS = ("model", "environment")
-_SHARED = "common.schema.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +61,36 @@ class Validator:
 @cache
 def document_schema(kind: str) -> dict[str, Any]:
     """Return the schema of `model` or `environment` as one self-contained document."""
-    schema: dict[str, Any] = json.loads((SCHEMAS / f"{kind}.schema.json").read_text("utf-8"))
-    shared = json.loads((SCHEMAS / _SHARED).read_text("utf-8"))
-    bundled: dict[str, Any] = _local({**schema, "$defs": {**shared["$defs"], **schema["$defs"]}})
-    return bundled
+    files: dict[str, Any] = {}
+    schema: dict[str, Any] = _read(f"{kind}.schema.json", files)
+    definitions = {name: each for file in reversed(files.values()) for name, each in file.items()}
+    return {**schema, "$defs": definitions}
 
 
-def _local(node: Any) -> Any:
+def _read(name: str, files: dict[str, Any]) -> Any:
+    """Read one file, and into `files` the definitions of all that its references lead to."""
+    schema = json.loads((SCHEMAS / name).read_text("utf-8"))
+    files[name] = {}
+    schema = _local(schema, files)
+    files[name] = schema.get("$defs", {})
+    return schema
+
+
+def _local(node: Any, files: dict[str, Any]) -> Any:
+    """Make references between files references within one document."""
     if isinstance(node, dict):
         return {
-            key: value.removeprefix(_SHARED) if key == "$ref" else _local(value)
+            key: _here(value, files) if key == "$ref" else _local(value, files)
             for key, value in node.items()
         }
-    return [_local(item) for item in node] if isinstance(node, list) else node
+    return [_local(item, files) for item in node] if isinstance(node, list) else node
+
+
+def _here(reference: str, files: dict[str, Any]) -> str:
+    file, hash_, place = reference.partition("#")
+    if file and file not in files:
+        _read(file, files)
+    return hash_ + place
 
 
 @cache

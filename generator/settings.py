@@ -16,13 +16,21 @@ from generator.records import Environment, Json, Layer
 from generator.yamlio import Pointer
 
 MERGED = ("serving", "scaling", "rollout", "queue", "canaryStrategy")
-"""The blocks that every layer may have."""
+"""The blocks that every layer may have; `generator.aspects` has those that add objects."""
+
+ASPECTS: tuple[str, ...] = ()
+"""The blocks of aspects, each merged like the others."""
+
+LAYERED = (*MERGED, *ASPECTS)
 
 _BUILT_IN: Json = {
     "serving": {"backend": "kserve", "args": [], "env": {}, "timeout": 0},
     "scaling": {"min": 1, "max": 1, "metric": "cpu", "target": 80},
     "queue": "",
 }
+_KNATIVES = ("kserve",)
+"""The backends that Knative runs where it is there."""
+
 _KNATIVE: Json = {"scaling": {"metric": "concurrency", "target": 100}}
 """KPA's own defaults (knative/serving@config/core/configmaps/autoscaler.yaml)."""
 
@@ -69,7 +77,7 @@ class Settings:
 def of(model: Document, environment: Environment) -> Settings:
     """Merge what `gen`, the environment, the model and its block for the environment say."""
     shared = _shared(environment.document, knative=is_knative(model, environment))
-    own = Layer(model, (), {key: model.data[key] for key in MERGED if key in model.data})
+    own = Layer(model, (), {key: model.data[key] for key in LAYERED if key in model.data})
     return shared.over(own).over(_live_layer(model, environment.name))
 
 
@@ -103,13 +111,14 @@ def shadow_of(block: Json) -> Json:
 
 
 def is_knative(model: Document, environment: Environment) -> bool:
-    """Say whether Knative runs the model: a plain Deployment never is Knative's."""
-    return environment.mode == "Knative" and model.data["serving"].get("backend") != "deployment"
+    """Say whether Knative runs the model."""
+    backend = model.data["serving"].get("backend", "kserve")
+    return environment.mode == "Knative" and backend in _KNATIVES
 
 
 def _live_layer(model: Document, environment: str) -> Layer:
     block = model.data["environments"][environment]
-    merged = {key: block[key] for key in MERGED if key in block}
+    merged = {key: block[key] for key in LAYERED if key in block}
     return Layer(model, ("environments", environment), merged)
 
 

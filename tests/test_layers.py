@@ -45,6 +45,7 @@ LAYERS = (
     {"contradictions", "rules.catalogue", "diff.summary"},
     {"gate.measures"},
     {"native"},
+    {"aspects.registry"},
     {"autoscaling", "inventory"}
     | {f"rules.{family}" for family in ("serving", "canary", "autoscaling", "gpu", "quota")}
     | {f"rules.{family}" for family in ("naming", "delivery", "policy", "versions", "changes")}
@@ -59,8 +60,12 @@ LAYERS = (
     | {"rules.gpu_flavors", "rules.pod_objects", "rules.quota_objects"}
     | {"rules.workload_objects", "rules.argocd_projects", "rules.queued_objects"}
     | {"rules.gpu_nodes"},
+    {"aspects.contract"},
     {"rules.kueue"},
     {"rules.kserve"},
+    {"backends.registry"},
+    {"backends.kserve", "backends.deployment"},
+    {"backends.contract"},
     {
         "rules.places",
         "rules.fields",
@@ -98,6 +103,8 @@ LAYERS = (
     {"problems"},
     {
         "__init__",
+        "aspects",
+        "backends",
         "queues",
         "revisions",
         "diff",

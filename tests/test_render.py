@@ -257,7 +257,7 @@ def unmarked(node: Any, texts: list[str]) -> Any:
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[PlannedFile]]:
-    """What is planned for the repository's models, two more, a cohort and a case, by template."""
+    """What is planned for the repository's models, two more, a cohort and cases, by template."""
     root = tmp_path_factory.mktemp("fleet")
     for folder in ("models", "environments"):
         shutil.copytree(ROOT / folder, root / folder)
@@ -274,7 +274,8 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Planned
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Engine, "files", files)
-        for fleet in (root, ROOT / "tests/cases/valid/canary-native"):
+        cases = ROOT / "tests/cases/valid"
+        for fleet in (root, cases / "canary-native", *sorted(cases.glob("everything*"))):
             with contextlib.suppress(GenError):  # what the rules say of these does not matter here
                 pipeline.everything(fleet)
     return found

@@ -18,10 +18,14 @@ from generator import load, schema, validate
 from generator.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[1]
-EVERYTHING = ROOT / "tests" / "cases" / "valid" / "everything"
+CASES = ROOT / "tests" / "cases" / "valid"
+EVERYTHING = CASES / "everything"
+BROAD = sorted(CASES.glob("everything*"))
+"""The cases that use every key between them."""
+
 DOCUMENTS = sorted(
     path
-    for root in (ROOT, EVERYTHING)
+    for root in (ROOT, *BROAD)
     for folder in load.FOLDERS.values()
     for path in (root / folder).glob("*.yaml")
 )
@@ -35,7 +39,7 @@ MISTAKES = (
 )
 
 documents = pytest.mark.parametrize(
-    "path", DOCUMENTS, ids=lambda path: f"{path.parents[1].name}-{path.stem}"
+    "path", DOCUMENTS, ids=lambda path: f"{path.parents[1].name}-{path.parent.name}-{path.stem}"
 )
 
 
@@ -134,11 +138,11 @@ def test_the_command_refuses_a_mistake_and_leaves_the_output_alone(
 
 
 @pytest.mark.parametrize("kind", schema.DOCUMENT_KINDS)
-def test_the_documents_of_the_case_everything_use_every_key(kind: str) -> None:
-    folder = EVERYTHING / load.FOLDERS[kind]
+def test_the_documents_of_the_cases_everything_use_every_key(kind: str) -> None:
+    folder = load.FOLDERS[kind]
     used = {
         _placeless(kind, entry)
-        for path in folder.glob("*.yaml")
+        for path in (path for case in BROAD for path in (case / folder).glob("*.yaml"))
         for entry in spec_edits.entries(kind, path.read_text())
     }
     assert set(_all_keys(schema.document_schema(kind))) - used == set()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from itertools import compress
 
 from generator.documents import Document
 from generator.problems import Severity, Where
@@ -108,9 +108,9 @@ StepCheck = Callable[[Step], Iterator[Finding]]
 ModelStepCheck = Callable[[ModelStep], Iterator[Finding]]
 EnvironmentStepCheck = Callable[[EnvironmentStep], Iterator[Finding]]
 
-Trait = Literal["several", "gpu", "queue", "query", "knative", "kserve", "deployment"]
-"""What most releases are not, and what a rule may be about: several live versions, accelerators, a
-queue, PromQL to scale by, Knative, KServe, a plain Deployment."""
+Trait = str
+"""What most releases are not, and what a rule may be about: `several` live versions, a `gpu`, a
+`queue`, a `query` of PromQL to scale by, `knative`, the name of a backend or of a fact."""
 
 
 def traits(release: Release) -> frozenset[Trait]:
@@ -121,15 +121,14 @@ def traits(release: Release) -> frozenset[Trait]:
         bool(release.queue),
         bool(release.stable.scaling.query),
         release.strategy == "knative",
-        release.serving.backend == "kserve",
+        names=(release.serving.backend, *release.facts),
     )
 
 
 @lru_cache(64)
-def _traits(*has: bool) -> frozenset[Trait]:
-    names: tuple[Trait, ...] = ("several", "gpu", "queue", "query", "knative", "kserve")
-    found: set[Trait] = {name for name, is_there in zip(names, has, strict=True) if is_there}
-    return frozenset(found if "kserve" in found else {*found, "deployment"})
+def _traits(*has: bool, names: tuple[str, ...]) -> frozenset[Trait]:
+    known = ("several", "gpu", "queue", "query", "knative")
+    return frozenset([*compress(known, has), *names])
 
 
 SYSTEMS = ("kubernetes", "kserve", "kueue", "keda")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator import naming
+from generator.backends.kserve import KServe
 from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import block, name_of, text
@@ -74,7 +75,7 @@ _LONG = BOOK.error(
 
 def _derived(item: Json, namespace: str) -> Iterator[tuple[str, str]]:
     name = name_of(item)
-    for _, what, derived in naming.derived(name, "kserve", namespace):
+    for _, what, derived in KServe().derived(name, namespace):
         yield what, derived
     parts = [part for part in ("transformer", "explainer") if block(item, "spec", part)]
     if block(item, "spec", "predictor", "workerSpec"):

@@ -1,0 +1,48 @@
+"""All aspects, in the order in which their files are planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from generator.aspects.contract import Ask, Aspect, Piece
+from generator.problems import Problem
+from generator.records import Environment, Release, Variant
+
+ASPECTS: tuple[Aspect, ...] = ()
+
+
+def problems(ask: Ask) -> Iterator[Problem]:
+    """Find what the blocks of a model ask of an environment and cannot get."""
+    for aspect in ASPECTS:
+        if ask.merged.data.get(aspect.name):
+            yield from aspect.problems(ask)
+
+
+def facts(ask: Ask) -> dict[str, Any]:
+    """Resolve the blocks of a model in an environment, by name."""
+    return {
+        aspect.name: found
+        for aspect in ASPECTS
+        if ask.merged.data.get(aspect.name) and (found := aspect.facts(ask)) is not None
+    }
+
+
+def files(release: Release) -> Iterator[Piece]:
+    """List what aspects add to a release."""
+    for aspect in ASPECTS if release.facts else ():
+        if aspect.name in release.facts:
+            yield from aspect.files(release, release.facts[aspect.name])
+
+
+def files_of(release: Release, variant: Variant) -> Iterator[Piece]:
+    """List what aspects add to one version of a release."""
+    for aspect in ASPECTS if release.facts else ():
+        if aspect.name in release.facts:
+            yield from aspect.files_of(release, variant, release.facts[aspect.name])
+
+
+def platform(environment: Environment) -> Iterator[Piece]:
+    """List what aspects add to an environment itself."""
+    for aspect in ASPECTS:
+        yield from aspect.platform(environment)
