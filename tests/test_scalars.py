@@ -74,6 +74,11 @@ def test_a_text_of_several_lines_is_a_literal_block_where_it_can_be() -> None:
     assert scalars.after_dash("a\nb", "  ") == "|-\n  a\n  b"
 
 
+@pytest.mark.parametrize("first", ["\x7f", "\x80", "\x9f", "\ufeff", "\ufffe", "\u2028"])
+def test_a_text_that_starts_with_what_yaml_forbids_is_no_literal_block(first: str) -> None:
+    assert_read(f"a:{scalars.after_key(first + chr(10) + 'b', '  ')}\n", {"a": first + "\nb"})
+
+
 def test_collections_read_as_a_person_would_write_them() -> None:
     value = {"name": "a", "args": ["x", ["z"], {"k": [], "l": {}}], "env": (("b",), {})}
     assert scalars.block(value, "").split("\n") == [
