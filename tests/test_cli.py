@@ -21,6 +21,7 @@ import pytest
 from helpers import ENVIRONMENT, MODEL, Ran, gen, read_tree, write_tree
 
 from generator import cli, pipeline
+from generator.commands.completion import commands_of
 from generator.render import BUILT_IN
 
 GEN = (sys.executable, "-m", "generator")
@@ -465,6 +466,7 @@ def test_status_as_json(root: Path) -> None:
         "gpus": 0,
         "owner": "growth",
         "lastChange": None,
+        "source": None,
     }
 
 
@@ -497,7 +499,7 @@ def test_schemas_export_says_where_it_cannot_write(root: Path) -> None:
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
-    for name, command in cli.main.commands.items():
+    for name, command in commands_of(cli.main).items():
         if isinstance(command, click.Group):
             yield from ((f"{name} {inner}", c) for inner, c in command.commands.items())
         yield name, command
@@ -517,7 +519,7 @@ def test_help_mentions_every_option(name: str, command: click.Command, tmp_path:
 def test_help_lists_every_command_with_a_whole_sentence(tmp_path: Path) -> None:
     ran = gen("--help", root=tmp_path, COLUMNS="100")
     listed = dict(re.findall(r"^  ([a-z]+) {2,}(.+)$", ran.out, re.MULTILINE))
-    assert listed.keys() == cli.main.commands.keys()
+    assert listed.keys() == cli.COMMANDS.keys()
     assert all(sentence.endswith(".") for sentence in listed.values())
 
 

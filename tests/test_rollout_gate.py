@@ -15,7 +15,7 @@ import yaml
 from helpers import gen, write_tree
 from test_gate import HEALTHY, HOUR, ROLLOUT, ROUTE, SPEC, Handle, answering, git, numbers, serving
 
-from generator import cli
+from generator.commands.gate import gate
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts" / "rollout-gate"
@@ -210,6 +210,6 @@ def test_the_workflow_runs_the_script_with_what_it_knows() -> None:
     (line,) = (line for run in commands for line in run.splitlines() if "rollout-gate p" in line)
     words = line.split()
     assert (ROOT / words[0]).samefile(SCRIPT)
-    options = {option for parameter in cli.gate.params for option in parameter.opts}
+    options = {option for parameter in gate.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
     assert job["permissions"] == {"contents": "write", "pull-requests": "write"}

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from generator import cli
+from generator.commands.completion import commands_of
 
 HELP = Path(cli.__file__).parent / "help"
 _LIST_IMPORTS = """
@@ -24,9 +25,8 @@ assert not foreign, foreign
 
 
 def _commands(command: click.Command, *names: str) -> list[tuple[str, ...]]:
-    inner = command.commands if isinstance(command, click.Group) else {}
-    below = [found for name, c in inner.items() for found in _commands(c, *names, name)]
-    return [names, *below]
+    inner = commands_of(command).items()
+    return [names, *(found for name, each in inner for found in _commands(each, *names, name))]
 
 
 @pytest.mark.parametrize("names", _commands(cli.main), ids=" ".join)
@@ -95,4 +95,4 @@ def test_names_are_completed_from_a_folder_below_and_none_from_outside(
 def test_other_shells_know_every_command(shell: str) -> None:
     script = CliRunner().invoke(cli.main, ["completion", shell]).output
 
-    assert all(name in script for name in cli.main.commands)
+    assert all(name in script for name in cli.COMMANDS)

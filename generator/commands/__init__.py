@@ -1,0 +1,1 @@
+"""The commands of `gen`: one module for each, or for a few that share what they do."""

@@ -1,0 +1,98 @@
+"""`gen render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from generator import terminal
+from generator.commands.shared import (
+    cache_folder,
+    env_option,
+    jobs,
+    root_option,
+    selected,
+    show_changes,
+    tell_nothing,
+    tell_warnings,
+    today,
+)
+
+if TYPE_CHECKING:
+    from generator.subjects import Shard
+
+
+def _shard(ctx: click.Context, option: click.Parameter, value: str | None) -> Shard | None:
+    """Read `3/8`. Raises BadParameter unless it is a part of that many."""
+    if value is None:
+        return None
+    from generator.subjects import Shard
+
+    index, _, count = value.partition("/")
+    if index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
+        return Shard(int(index), int(count))
+    raise click.BadParameter(f"{value} is not a part such as 3/8", ctx, option)
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@env_option
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if anything would change.")
+@click.option("--diff", is_flag=True, help="Show every change, line by line.")
+@click.option(
+    "--shard", metavar="I/N", callback=_shard, help="Only the I-th of N parts of the fleet."
+)
+@root_option
+@click.pass_context
+def render(
+    ctx: click.Context,
+    models: tuple[str, ...],
+    environments: tuple[str, ...],
+    check: bool,
+    diff: bool,
+    shard: Shard | None,
+    root: Path,
+) -> None:
+    """Write what the specs say to rendered/ and argocd/.
+
+    Without MODEL, everything is rendered, and what no spec asks for any more is deleted. Only files
+    that gen wrote are ever changed. With a problem anywhere, nothing is written at all.
+    """
+    is_whole = not (models or environments or check or diff or shard)
+    if is_whole and _told_unchanged(root, cache_folder()):
+        return
+    from generator import pipeline
+
+    selection = selected(ctx, root, models, environments, shard)
+    with terminal.ProgressBar() as progress:
+        if check:
+            outcome = pipeline.compare(
+                root, selection, progress.update, texts=diff, jobs=jobs(), today=today()
+            )
+        else:
+            outcome = pipeline.apply(
+                root,
+                selection,
+                progress.update,
+                texts=diff,
+                jobs=jobs(),
+                cache=cache_folder(),
+                today=today(),
+            )
+    show_changes(outcome, root, diff=diff, check=check)
+    if check and outcome.changes.total:
+        ctx.exit(1)
+
+
+def _told_unchanged(root: Path, cache: Path) -> bool:
+    """Answer from the last run if nothing has changed since: then nothing has to be imported."""
+    from generator import state
+
+    summary = state.unchanged(root, cache, jobs(), today())
+    if summary is None:
+        return False
+    tell_warnings(summary.warnings, summary.silenced)
+    tell_nothing(summary.releases, summary.objects, summary.files)
+    return True
