@@ -53,7 +53,8 @@ def refusals(environment: Environment, merged: Settings) -> Iterator[Problem]:
     if not _is_kserves(merged):
         decided = merged.layers[merged.rank(KEY)].document
         if decided is not environment.document:
-            message = f"`{KEY}` is for `backend: kserve`, and this is `backend: deployment`"
+            backend = merged.get("serving", "backend")
+            message = f"`{KEY}` is for `backend: kserve`, and this is `backend: {backend}`"
             yield merged.problem("E303", message, (KEY,), "remove it")
         return
     code, reason = _hindrance(environment)

@@ -99,7 +99,8 @@ class Runtime:
     `served_name_arg` and `served_name_env` tell it the name that requests carry, where it would
     otherwise take the InferenceService's. The queries are PromQL with a `{selector}` for the pods
     and, for the rate, a `[2m]` window; empty where the runtime reports no such metric. `gauge` is
-    what a canary is judged by.
+    what a canary is judged by. `metrics_port` is where the container tells of all that; 0 where it
+    tells nothing unless it is asked to by a file.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Runtime:
     requests_per_second: str = ""
     concurrency: str = ""
     gauge: Gauge = _UNKNOWN
+    metrics_port: int = 8080
 
 
 def _kserve_server(name: str) -> Runtime:
@@ -127,6 +129,7 @@ _TRITON = Runtime(
     "v2",
     requests_per_second="sum(rate(nv_inference_request_success{{{selector}}}[2m]))",
     gauge=_TRITON_REQUESTS,
+    metrics_port=8002,
 )
 _MLSERVER = Runtime(
     "kserve-mlserver",
@@ -134,9 +137,14 @@ _MLSERVER = Runtime(
     served_name_env="MLSERVER_MODEL_NAME",
     requests_per_second="sum(rate(model_infer_request_success_total{{{selector}}}[2m]))",
     gauge=_INFERENCES,
+    metrics_port=8082,
 )
-_TENSORFLOW = Runtime("kserve-tensorflow-serving", "v1", served_name_arg="--model_name")
-_TORCHSERVE = Runtime("kserve-torchserve", "v1")
+"""Its annotation says 8080, and the server answers on 8082 (kserve/kserve#6227)."""
+
+_TENSORFLOW = Runtime(
+    "kserve-tensorflow-serving", "v1", served_name_arg="--model_name", metrics_port=0
+)
+_TORCHSERVE = Runtime("kserve-torchserve", "v1", metrics_port=8082)
 _HUGGINGFACE = Runtime(
     "kserve-huggingfaceserver",
     "v2",
@@ -152,7 +160,42 @@ _VLLM = Runtime(
     requests_per_second="sum(rate(vllm:request_success_total{{{selector}}}[2m]))",
     concurrency=_VLLM_IN_FLIGHT,
     gauge=_OPENAI_REQUESTS,
+    metrics_port=8000,
 )
+
+LLM_BACKEND = "kserve-llm"
+
+
+def _of_both(expression: str) -> str:
+    """Ask for a metric by the name that KServe's PodMonitor gives it, or else by vLLM's own.
+
+    KServe renames what it scrapes of LLMInferenceServices
+    (kserve/kserve@pkg/controller/v1alpha2/llmisvc/monitoring.go); others do not.
+    """
+    return f"({expression.replace('$k_', 'kserve_')} or {expression.replace('$k_', '')})"
+
+
+_LLM_REQUESTS = _of_both(
+    'sum(increase($k_http_requests_total{$pods,handler=~"/v1/.*",method="POST"}[$window]))'
+)
+_LLM_ERRORS = _of_both(
+    'sum(increase($k_http_requests_total{$pods,handler=~"/v1/.*",status="5xx"}[$window]))'
+)
+LLM = Runtime(
+    "",
+    "",
+    requests_per_second=_of_both("sum(rate($k_vllm:request_success_total{{{selector}}}[2m]))"),
+    concurrency=_of_both(
+        "sum($k_vllm:num_requests_running{{{selector}}}) + "
+        "sum($k_vllm:num_requests_waiting{{{selector}}})"
+    ),
+    gauge=Gauge(
+        requests=_LLM_REQUESTS,
+        errors=f"{_LLM_ERRORS} or vector(0)",
+        latency=_of_both(_quantile("$k_vllm:e2e_request_latency_seconds_bucket{$pods}")),
+    ),
+)
+"""vLLM as KServe's presets of LLMInferenceServices start it; it has no ServingRuntime."""
 
 BY_FORMAT = {
     "sklearn": _kserve_server("kserve-sklearnserver"),
@@ -164,6 +207,7 @@ BY_FORMAT = {
     "mlflow": _MLSERVER,
     "tensorflow": _TENSORFLOW,
     "onnx": _TRITON,
+    "tensorrt": _TRITON,
     "triton": _TRITON,
     "pytorch": _TORCHSERVE,
     "huggingface": _HUGGINGFACE,

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from generator.backends.contract import Backend, Derived, Kind, shared_concerns
+from generator.backends import pods
+from generator.backends.contract import Ask, Backend, Derived, Kind, shared_concerns
 from generator.documents import Document
 from generator.problems import Problem
 from generator.records import Environment, Json, Release, Strategy, Variant
+from generator.settings import Settings
 
+DEFAULT_PORT = 8080
+_STRATEGY = "canaryStrategy"
 _ADD_IMAGE = "add `image: <repository>@sha256:<digest>`"
 
 
 class Deployment(Backend):
-    """One Deployment, updated in place."""
+    """One Deployment, updated in place, or one per version behind a route."""
 
     name = "deployment"
-    keys = ("port", "probes")
+    keys = ("port", "probes", "ports", "expose", "security", *pods.KEYS)
     needed = ("probes", "add `probes: {liveness: /healthz, readiness: /readyz}`")
     folder = "deployment"
 
     def strategy(self, environment: Environment, *, native: bool) -> Strategy:
         """Have one workload, whatever the environment."""
         return "single"
+
+    def on_request(self, environment: Environment, merged: Settings) -> Strategy | None:
+        """Have one Deployment per version behind a route, if a model itself says so.
+
+        No environment does: every Deployment would be deleted for one of another name.
+        """
+        decided = merged.layers[merged.rank(_STRATEGY)].document if merged.get(_STRATEGY) else None
+        is_asked = merged.get(_STRATEGY) == "route" and decided is not environment.document
+        return "route" if is_asked and pods.is_reached(environment, merged) else None
 
     def derived(self, name: str, namespace: str, *, knative: bool = False) -> list[Derived]:
         """List the Service."""
@@ -39,6 +53,44 @@ class Deployment(Backend):
             message = f"version {version} has no `image`"
             yield model.problem("E302", message, pointer, hint=_ADD_IMAGE, key=True)
 
+    def problems(self, ask: Ask) -> Iterator[Problem]:
+        """Find what Pods cannot have, and a host that is too long."""
+        yield from pods.problems(ask)
+        if self.is_published(ask, "single"):
+            yield from pods.host_problems(ask)
+
+    def facts(self, ask: Ask) -> dict[str, Any]:
+        """Resolve the ports, and what all Pods may have."""
+        return {**pods.ports(ask.merged), **pods.security(ask.merged), **pods.facts(ask)}
+
+    def is_published(self, ask: Ask, strategy: Strategy) -> bool:
+        """Publish it like the models of KServe beside it, unless the spec says no."""
+        return pods.has_route(ask)
+
+    def port(self, merged: Settings) -> int:
+        """Have the Service listen where the image does."""
+        return int(merged.get("serving", "port") or DEFAULT_PORT)
+
+    def shared(self, release: Release) -> Iterator[str]:
+        """List the route."""
+        if release.host:
+            yield "http-route.yaml"
+
+    def selector(self, release: Release, variant: Variant) -> Mapping[str, str]:
+        """Give the labels that the Deployment itself selects by."""
+        own = {"app.kubernetes.io/name": release.model}
+        if release.strategy != "route":
+            return own
+        return {**own, "app.kubernetes.io/version": variant.artifact.version}
+
+    def alone(self) -> tuple[str, str]:
+        """Say why it has one version at a time, and the way out."""
+        return (
+            "a plain Deployment is updated in place",
+            "remove it, or write `canaryStrategy: route` where the environment has a Gateway: a "
+            "Deployment per version",
+        )
+
     def base(self, release: Release) -> tuple[str, ...]:
         """List Deployment and Service."""
         return ("deployment.yaml", "service.yaml")
@@ -46,6 +98,8 @@ class Deployment(Backend):
     def concerns(self, release: Release, variant: Variant) -> Iterator[str]:
         """List the patches of a Deployment."""
         yield "version"
+        if release.strategy == "route":
+            yield from ("selector", "service")
         yield from shared_concerns(release)
 
     def kinds(self, environment: Environment) -> tuple[Kind, ...]:

@@ -6,20 +6,31 @@ makes, `keda-hpa-<name>`, is always shorter than the label.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from generator import runtimes
-from generator.backends.contract import Backend, Derived, Kind, Made, shared_concerns
+from generator import components, runtimes
+from generator.backends import pods
+from generator.backends.contract import Ask, Backend, Derived, Kind, Made, shared_concerns
 from generator.documents import Document
 from generator.problems import Problem
-from generator.records import Environment, Json, Release, Strategy, Variant
+from generator.records import (
+    Component,
+    Environment,
+    Json,
+    Release,
+    Scaling,
+    Strategy,
+    Variant,
+)
 
 
 class KServe(Backend):
     """One InferenceService, or one per version."""
 
     name = "kserve"
-    keys = ("format", "runtime", "protocol")
+    keys = ("format", "runtime", "protocol", *components.KINDS, *components.SIDECARS, *pods.KEYS)
+    versions = ("transformer",)
     needed = (
         "format",
         "add `format: sklearn`, or what made the model; an image of your own is "
@@ -61,6 +72,35 @@ class KServe(Backend):
             hint = "add `uri`, or for huggingface `args: [--model_id=<organisation>/<model>]`"
             yield model.problem("E302", message, pointer, hint=hint, key=True)
 
+    def problems(self, ask: Ask) -> Iterator[Problem]:
+        """Find what Pods cannot have, and what cannot stand beside the predictor."""
+        yield from pods.problems(ask)
+        strategy = self.strategy(ask.environment, native=False)
+        native = strategy != "knative" and ask.merged.get("canaryStrategy") == "native"
+        yield from components.problems(ask, versioned=strategy == "route", native=native)
+
+    def facts(self, ask: Ask) -> dict[str, Any]:
+        """Resolve what all Pods may have, and what stands beside the predictor."""
+        return {**pods.facts(ask), **components.facts(ask)}
+
+    def components(
+        self, ask: Ask, version: str, name: str, scaling: Scaling
+    ) -> tuple[Component, ...]:
+        """Resolve transformer and explainer."""
+        return components.of_version(ask, version, name, scaling)
+
+    def selector(self, release: Release, variant: Variant) -> Mapping[str, str]:
+        """Give KServe's labels of its Pods in Standard mode.
+
+        Every Deployment has an `app` of its own; the two of a native canary share the service's
+        (kserve/kserve@pkg/controller/v1beta1/inferenceservice/components/predictor.go).
+        """
+        if release.strategy == "knative":
+            return {}
+        if release.strategy == "native":
+            return {"serving.kserve.io/inferenceservice": release.model}
+        return {"app": f"isvc.{variant.workload}"}
+
     def base(self, release: Release) -> tuple[str, ...]:
         """List the InferenceService alone."""
         return ("inference-service.yaml",)
@@ -69,16 +109,26 @@ class KServe(Backend):
         """List the patches of an InferenceService."""
         yield from ("mode", "predictor" if release.strategy == "native" else "version", "scaling")
         yield from shared_concerns(release)
+        yield from (component.kind for component in variant.components)
+        yield from (key for key in components.SIDECARS if key in release.facts)
         if release.strategy == "knative" and variant.role == "canary":
             yield "traffic"
         if release.strategy == "native" and release.canary:
             yield "canary"
 
+    def answers(self, release: Release) -> Iterator[str]:
+        """List what the runtime speaks beside gRPC; a transformer of KServe's speaks both."""
+        shipped = runtimes.SHIPPED.get(release.serving.runtime)
+        spoken = {release.serving.protocol, *(shipped.protocols if shipped else ())}
+        both = release.stable.transformer is not None
+        yield from (each for each in ("v1", "v2") if both or each in spoken)
+
     def made(self, release: Release) -> Iterator[Made]:
-        """List the Deployments and Services of the predictors."""
+        """List the Deployments and Services of the predictors, and of what stands beside them."""
         for variant in release.variants:
-            yield Made("apps", "Deployment", variant.workload)
-            yield Made("", "Service", variant.service)
+            for name in (variant.workload, *(each.workload for each in variant.components)):
+                yield Made("apps", "Deployment", name)
+                yield Made("", "Service", name)
 
     def hosts(self, release: Release) -> Iterator[str]:
         """List the hosts that KServe publishes a model on, unless a route of gen's own does.
@@ -89,7 +139,8 @@ class KServe(Backend):
         if release.strategy == "route":
             return
         namespace = release.environment.namespace
-        workloads = (variant.workload for variant in release.variants)
+        workloads = [variant.workload for variant in release.variants]
+        workloads += [each.workload for v in release.variants for each in v.components]
         for name in dict.fromkeys((release.model, f"{release.model}-predictor", *workloads)):
             yield f"{name}-{namespace}"
 

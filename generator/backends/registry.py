@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from generator.backends.contract import Backend
 from generator.backends.deployment import Deployment
+from generator.backends.graph import Graph
 from generator.backends.kserve import KServe
+from generator.backends.kserve_llm import KServeLLM
+from generator.backends.seldon import SeldonCore
 from generator.documents import Document
 from generator.records import Release
 from generator.settings import Settings
 
 DEFAULT = "kserve"
 
-BACKENDS: tuple[Backend, ...] = (KServe(), Deployment())
+BACKENDS: tuple[Backend, ...] = (KServe(), KServeLLM(), Deployment(), SeldonCore(), Graph())
 BY_NAME = {backend.name: backend for backend in BACKENDS}
 
 
