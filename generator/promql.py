@@ -90,6 +90,17 @@ def answer(query: str) -> Answer:
         return Answer(Series.UNKNOWN)
 
 
+_OF_PODS = re.compile(
+    r"\b(?:vllm:|sglang:|tgi_|nv_inference|request_(?:pre|post)?(?:process|predict|explain)_seconds"
+    r"|model_infer_request|revision_(?:app_)?request|container_(?:cpu|memory)|DCGM_FI_)"
+)
+
+
+def is_of_pods(query: str, workload: str) -> bool:
+    """Say whether only the Pods of a workload report what a query asks for."""
+    return bool(_OF_PODS.search(query)) or f'pod=~"{workload}' in query
+
+
 def may_be_empty(query: str) -> bool:
     """Say whether nothing in an expression stands in for series that are not there."""
     tokens = _tokens(query) or ()

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from generator.backends.contract import Ask, Kind
+from generator.backends.contract import Ask, Kind, Piece
 from generator.problems import Problem
-from generator.records import Environment, Json, Release, Variant
+from generator.records import Environment, Release, Variant
 
 __all__ = ["Ask", "Aspect", "Kind", "Piece"]
-
-
-class Piece(NamedTuple):
-    """One file that an aspect adds: its name, its template, and names for its template alone."""
-
-    name: str
-    template: str
-    context: Json | None = None
 
 
 class Aspect:
@@ -60,6 +52,10 @@ class Aspect:
 
     def platform_kinds(self, environment: Environment) -> tuple[Kind, ...]:
         """List the namespaced kinds of `platform`."""
+        return ()
+
+    def platform_namespaces(self, environment: Environment) -> tuple[str, ...]:
+        """List the namespaces of `platform` beside the environment's own."""
         return ()
 
     def cluster_kinds(self, environment: Environment) -> tuple[Kind, ...]:

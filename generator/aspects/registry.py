@@ -5,11 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from generator.aspects.access import Access
+from generator.aspects.admission import Checks, OtherNamespaces
 from generator.aspects.contract import Ask, Aspect, Piece
+from generator.aspects.disruption import Budget
+from generator.aspects.drift import DriftCheck
+from generator.aspects.model_cache import Cache
+from generator.aspects.monitoring import Monitoring
+from generator.aspects.network import Network
+from generator.aspects.priority import Priorities
+from generator.aspects.quota import Quota
+from generator.aspects.scaling import Scaled
+from generator.aspects.secrets import Secrets
+from generator.aspects.spread import Spreading
+from generator.aspects.storage import ConfigMaps, Volumes
+from generator.aspects.topology import NearEachOther
+from generator.aspects.training.aspect import TrainingAspect
 from generator.problems import Problem
 from generator.records import Environment, Release, Variant
 
-ASPECTS: tuple[Aspect, ...] = ()
+ASPECTS: tuple[Aspect, ...] = (
+    Scaled(),
+    Spreading(),
+    Budget(),
+    Cache(),
+    TrainingAspect(),
+    Monitoring(),
+    DriftCheck(),
+    Priorities(),
+    NearEachOther(),
+    OtherNamespaces(),
+    Checks(),
+    Quota(),
+    Network(),
+    Access(),
+    Volumes(),
+    ConfigMaps(),
+    Secrets(),
+)
 
 
 def problems(ask: Ask) -> Iterator[Problem]:
@@ -40,6 +73,12 @@ def files_of(release: Release, variant: Variant) -> Iterator[Piece]:
     for aspect in ASPECTS if release.facts else ():
         if aspect.name in release.facts:
             yield from aspect.files_of(release, variant, release.facts[aspect.name])
+
+
+def environment_problems(environment: Environment) -> Iterator[Problem]:
+    """Find what an environment says of its aspects and cannot have."""
+    for aspect in ASPECTS:
+        yield from aspect.environment_problems(environment)
 
 
 def platform(environment: Environment) -> Iterator[Piece]:

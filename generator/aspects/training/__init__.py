@@ -1,0 +1,1 @@
+"""The block `training`: runs by hand, by the clock and by drift."""
