@@ -7,7 +7,7 @@ Nothing is found without a proof: where Pods might fit and nobody knows how, not
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
@@ -115,7 +115,7 @@ class Capacity:
         """
         if not asked.queue or not self.has_quota(asked):
             return None
-        sizes = tuple((p.cpu, p.memory, p.accelerators, p.minimum) for p in asked.pods)
+        sizes = tuple((p.cpu, p.memory, p.accelerators, _always(asked, p)) for p in asked.pods)
         key = (asked.queue, asked.flavor, sizes)
         if key not in self._verdicts:
             self._verdicts[key] = self._alone(asked)
@@ -135,7 +135,8 @@ class Capacity:
                 flavors = (asked.flavor,) if asked.flavor in kind.flavors else kind.flavors
                 where = (self.environment.name, (asked.queue,), flavors)
                 return Outcome("never", *where, self._beyond(kind._replace(flavors=flavors)), ())
-        placed = self._placed(_load(self._rows([asked]), "minimum"))
+        level: Level = "maximum" if asked.is_run else "minimum"
+        placed = self._placed(_load(self._rows([asked]), level))
         return self._outcome("never", placed, {}) if placed.shortage else None
 
     def ceiling(self, asked: Demand) -> Outcome | None:
@@ -184,14 +185,59 @@ class Capacity:
         )
 
     def together(self, demands: Iterable[Demand]) -> list[Outcome]:
-        """Find out what does not fit at once, of models that would fit alone."""
-        fitting = self._fitting(demands)
+        """Find out what does not fit at once, of models that would fit alone.
+
+        Runs take turns: each has to fit beside the replicas that are always there.
+        """
+        everything = list(demands)
+        fitting = self._fitting(asked for asked in everything if not asked.is_run)
         modest = self._modest(fitting)
         found = list(self._quota(self._rows(fitting), self._rows(modest)))
         nodes = list(self._nodes(fitting, modest, found))
         full = {outcome.flavors for outcome in nodes if outcome.cause == "nodes"}
         quota = [o for o in found if o.cause != "update" or o.flavors not in full]
-        return [*quota, *nodes, *self._hardware()]
+        short = {flavor for outcome in (*quota, *nodes) for flavor in outcome.flavors}
+        runs = [asked for asked in everything if asked.is_run and asked.flavor not in short]
+        return [*quota, *nodes, *self._runs(fitting, runs), *self._hardware()]
+
+    def _runs(self, fitting: list[Demand], runs: list[Demand]) -> Iterator[Outcome]:
+        """Find runs that could start alone, and never beside the minimum replicas of all models."""
+        found: dict[Outcome, Counter[str]] = {}
+        always = _load(self._rows(fitting), "minimum") if runs else {}
+        for run in runs:
+            if self.alone(run) is None and self.has_quota(run):
+                outcome = self._beside(always, run) or self._housed(fitting, run)
+                if outcome is not None:
+                    size = {run.model: accelerators(run, "maximum") or 1}
+                    found.setdefault(outcome, Counter()).update(size)
+        for outcome, models in found.items():
+            yield replace(outcome, models=_largest_first(models))
+
+    def _beside(self, always: Load, run: Demand) -> Outcome | None:
+        """Place a run beside what is always there, as far as that is in its way."""
+        own = _load(self._rows([run]), "maximum")
+        load = {**always, **{kind: always.get(kind, 0) + count for kind, count in own.items()}}
+        for part in assignment.parts(self.pools, load) if own else ():
+            if not own.keys().isdisjoint(part):
+                placed = self._placed(part)
+                if placed.shortage:
+                    return self._outcome("run", placed, {})
+        return None
+
+    def _housed(self, fitting: list[Demand], run: Demand) -> Outcome | None:
+        """Look for nodes for a run, beside the replicas that can be nowhere else."""
+        flavor = self.environment.flavors.get(run.flavor)
+        nodes = nodes_of(self.environment, flavor) if flavor else []
+        if flavor is None or not nodes or self._is_larger_than_a_node(run):
+            return None
+        bound = [asked for asked in fitting if self._is_bound(asked, flavor, nodes)]
+        sizes = _by_size(bound, "minimum") + _by_size([run], "maximum")
+        if not packing.is_impossible(sizes, nodes):
+            return None
+        held = sum(has * count for has, count in nodes)
+        asked_for = sum(size * count for size, count in sizes.items())
+        parts = (Part(flavor.resource, asked_for, held),) if asked_for > held else ()
+        return Outcome("run-nodes", self.environment.name, (), (flavor.name,), parts, ())
 
     def _fitting(self, demands: Iterable[Demand]) -> list[Demand]:
         """Leave out what fails alone; where all fit at once, nothing does."""
@@ -220,7 +266,7 @@ class Capacity:
     def _is_larger_than_a_node(self, asked: Demand) -> bool:
         flavor = self.environment.flavors.get(asked.flavor)
         nodes = nodes_of(self.environment, flavor) if flavor else []
-        return bool(nodes) and asked.pods[0].accelerators > max(nodes)[0]
+        return bool(nodes) and _largest(asked) > max(nodes)[0]
 
     def _quota(self, rows: list[Row], modest: list[Row]) -> Iterator[Outcome]:
         short: set[Kind] = set()
@@ -278,7 +324,7 @@ class Capacity:
 
     def _is_bound(self, asked: Demand, flavor: Flavor, nodes: Nodes) -> bool:
         """Say whether Pods can run on these nodes alone; too large a Pod is another rule's."""
-        if asked.flavor != flavor.name or asked.pods[0].accelerators > max(nodes)[0]:
+        if asked.flavor != flavor.name or _largest(asked) > max(nodes)[0]:
             return False
         return not asked.queue or all(
             self.kind(asked, pods).flavors == (flavor.name,) for pods in asked.pods
@@ -304,6 +350,15 @@ class Capacity:
                 part = Part(flavor.resource, granted, held)
                 name = self.environment.name
                 yield Outcome("hardware", name, (), (flavor.name,), (part,), ())
+
+
+def _largest(asked: Demand) -> int:
+    return max(pods.accelerators for pods in asked.pods)
+
+
+def _always(asked: Demand, pods: Pods) -> int:
+    """Count the Pods that have to run at once."""
+    return pods.maximum if asked.is_run else pods.minimum
 
 
 def _count(pods: Pods, level: Level) -> int:
@@ -413,12 +468,16 @@ def of(environment: Environment) -> Capacity:
 
 def of_release(release: Release) -> Outcome | None:
     """Find out whether a release could never run, whatever else there is."""
-    return of(release.environment).alone(demand.of(release))
+    return _first(of(release.environment).alone, release)
 
 
 def ceiling_of(release: Release) -> Outcome | None:
     """Find out whether a release could never have its maximum, whatever else there is."""
-    return of(release.environment).ceiling(demand.of(release))
+    return _first(of(release.environment).ceiling, release)
+
+
+def _first(judge: Callable[[Demand], Outcome | None], release: Release) -> Outcome | None:
+    return next((found for asked in demand.all_of(release) if (found := judge(asked))), None)
 
 
 def of_fleet(environments: Mapping[str, Environment], demands: Iterable[Demand]) -> list[Outcome]:

@@ -8,12 +8,15 @@ and surge Pod is admitted or waits on its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from generator import quantities, runtimes
-from generator.records import Json, Release, Variant
+from generator import llm, namespaces, quantities, runtimes
+from generator.llm import LanguageModel, Part
+from generator.records import Component, Json, Release, RollingUpdate, Variant
+from generator.trainings import Training
 
 CPU, MEMORY = "cpu", "memory"
 
@@ -32,6 +35,12 @@ _INITIALIZER = (100, 100 * 2**20)
 _MODELCAR = (10, 15 * 2**20)
 """The container that holds an `oci://` model's image for as long as the Pod lives
 (kserve/kserve@pkg/utils/storage.go, CreateModelcarContainer)."""
+
+_AGENT = (100, 100 * 2**20)
+"""The sidecar that batches and logs (kserve/kserve@config/configmap/inferenceservice.yaml)."""
+
+_ROUTER = (100, 100 * 2**20)
+"""The router of an InferenceGraph, unless the graph says otherwise (the same ConfigMap)."""
 
 _QUEUE_PROXY = (25, 0)
 """Knative's sidecar, unless its ConfigMap says otherwise
@@ -56,38 +65,137 @@ class Pods:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a model asks of one environment; `queue` and `flavor` are empty where it names none."""
+    """What a model asks of one environment; `queue` and `flavor` are empty where it names none.
+
+    The Pods of a run of its training start all at once or not at all, and at minimum there is none.
+    """
 
     model: str
     environment: str
     queue: str
     flavor: str
     pods: tuple[Pods, ...]
+    is_run: bool = False
 
 
 def of(release: Release) -> Demand:
     """Add up what a release asks for: every live version, whether it answers or not."""
-    return Demand(
-        release.model,
-        release.environment.name,
-        release.queue,
-        release.placement.flavor if release.placement else "",
-        tuple(_pods(release, variant) for variant in release.variants),
+    return all_of(release)[0]
+
+
+def all_of(release: Release) -> tuple[Demand, ...]:
+    """Add up what a release asks for, by flavor.
+
+    First what answers, then what reads prompts, and transformers and explainers, which are never
+    on the nodes of accelerators.
+    """
+    flavor = release.placement.flavor if release.placement else ""
+    found = {flavor: [_pods(release, variant) for variant in release.variants]}
+    part = _prefilling(release)
+    if part:
+        other = part.placement.flavor if part.placement else ""
+        found.setdefault(other, []).extend(_reading(each, part) for each in release.variants)
+    for variant in release.variants:
+        for component in variant.components:
+            found.setdefault("", []).append(_beside(release, variant, component))
+    return tuple(_demand(release, name, tuple(pods)) for name, pods in found.items())
+
+
+def _beside(release: Release, variant: Variant, component: Component) -> Pods:
+    """Count the Pods of a transformer or an explainer."""
+    is_knative = release.strategy == "knative"
+    proxy = _QUEUE_PROXY if is_knative else _NOTHING
+    cpu, memory = _asked(component.resources, "", _RUNTIME, proxy)
+    least = component.scaling.minimum
+    return Pods(
+        version=variant.artifact.version,
+        cpu=cpu,
+        memory=memory,
+        accelerators=0,
+        minimum=least,
+        maximum=component.scaling.maximum,
+        surge=_revision(least) if is_knative else surge(least),
     )
+
+
+def everything_of(release: Release) -> tuple[Demand, ...]:
+    """Add up what a release asks for, and last what a run of its training does."""
+    run = of_run(release)
+    return (*all_of(release), run) if run else all_of(release)
+
+
+def of_run(release: Release) -> Demand | None:
+    """Add up what a run of a model's training asks for, its steps included; None without any.
+
+    Only Kueue's queues count: Volcano's grant shares, not amounts.
+    """
+    training: Training | None = release.facts.get("training")
+    if training is None:
+        return None
+    pods = tuple(
+        Pods(step.name, step.cpu, step.memory, step.accelerators, 0, step.count, 0)
+        for step in training.pods
+    )
+    queue = training.queue if training.is_queued else ""
+    where = (release.model, release.environment.name, queue, training.flavor)
+    return Demand(*where, pods, is_run=True)
+
+
+def _demand(release: Release, flavor: str, pods: tuple[Pods, ...]) -> Demand:
+    return Demand(release.model, release.environment.name, release.queue, flavor, pods)
+
+
+def _prefilling(release: Release) -> Part | None:
+    facts: LanguageModel | None = release.facts.get(llm.FACTS)
+    return facts.prefill if facts else None
+
+
+def _reading(variant: Variant, part: Part) -> Pods:
+    """Count the Pods of a version that read prompts; their number is fixed."""
+    cpu, memory = _asked(part.resources, variant.artifact.uri, _NOTHING, _NOTHING)
+    each = part.parallelism.pods
+    return Pods(
+        version=variant.artifact.version,
+        cpu=cpu,
+        memory=memory,
+        accelerators=part.placement.count if part.placement else 0,
+        minimum=part.replicas * each,
+        maximum=part.replicas * each,
+        surge=surge(part.replicas) if each == 1 else 0,
+    )
+
+
+def pods_of_a_replica(release: Release) -> int:
+    """Count the Pods that are one replica: several where a LeaderWorkerSet runs them."""
+    facts: LanguageModel | None = release.facts.get(llm.FACTS)
+    return facts.decode.parallelism.pods if facts else 1
 
 
 def _pods(release: Release, variant: Variant) -> Pods:
     cpu, memory = _requests(release, variant)
-    least = variant.scaling.minimum
+    least, each = variant.scaling.minimum, pods_of_a_replica(release)
     return Pods(
         version=variant.artifact.version,
         cpu=cpu,
         memory=memory,
         accelerators=release.placement.count if release.placement else 0,
-        minimum=least,
-        maximum=variant.scaling.maximum,
-        surge=_revision(least) if release.strategy == "knative" else surge(least),
+        minimum=least * each,
+        maximum=variant.scaling.maximum * each,
+        surge=_revision(least) if release.strategy == "knative" else _surge(release, least),
     )
+
+
+def _surge(release: Release, replicas: int) -> int:
+    """Count as the spec says how an update goes, where it says it.
+
+    While a replica may be missing, the old ones make room for the new ones.
+    """
+    said: RollingUpdate | None = release.facts.get("rolling_update")
+    if pods_of_a_replica(release) > 1:  # a LeaderWorkerSet replaces a group in its place
+        return 0
+    if said is None:
+        return surge(replicas)
+    return 0 if said.max_unavailable or not replicas else min(said.max_surge, 1)
 
 
 def surge(replicas: int) -> int:
@@ -111,17 +219,43 @@ def _revision(replicas: int) -> int:
 
 
 def _requests(release: Release, variant: Variant) -> tuple[int, int]:
+    serving = release.serving
+    is_shipped = serving.backend == "kserve" and serving.runtime in runtimes.BY_NAME
+    filled = namespaces.limits(release.environment.document).request
+    proxy = _proxy(filled) if release.strategy == "knative" else _NOTHING
+    if "batcher" in release.facts or "logger" in release.facts:
+        proxy = (proxy[0] + _AGENT[0], proxy[1] + _AGENT[1])
+    unsaid = _RUNTIME if is_shipped else _ROUTER if serving.backend == "graph" else _NOTHING
+    resources = _with(filled, serving.resources) if unsaid is _NOTHING else serving.resources
+    return _asked(resources, variant.artifact.uri, unsaid, proxy)
+
+
+def _with(filled: Mapping[str, str], resources: Json) -> Json:
+    """Add what a LimitRange fills in, where neither a request nor a limit is said.
+
+    Source: kubernetes-sigs/kueue@pkg/workload/resources.go.
+    """
+    if not filled:
+        return resources
+    requests = {**filled, **resources["limits"], **resources["requests"]}
+    return {"requests": requests, "limits": resources["limits"]}
+
+
+def _proxy(filled: Mapping[str, str]) -> tuple[int, int]:
+    """Ask as Knative's sidecar does; a LimitRange fills in the memory that it does not name."""
+    memory = filled.get(MEMORY)
+    return _QUEUE_PROXY[0], _QUEUE_PROXY[1] if memory is None else amount(MEMORY, memory)
+
+
+def _asked(
+    resources: Json, uri: str, unsaid: tuple[int, int], proxy: tuple[int, int]
+) -> tuple[int, int]:
     """Ask as the scheduler does: the sum of the containers, or an init container if that is more.
 
     Source: kubernetes/website@content/en/docs/concepts/workloads/pods/init-containers.md.
     """
-    serving, uri = release.serving, variant.artifact.uri
-    is_shipped = serving.backend == "kserve" and serving.runtime in runtimes.BY_NAME
-    cpu, memory = _container(serving.resources, _RUNTIME if is_shipped else _NOTHING)
-    sidecars = (
-        (_MODELCAR if uri.startswith("oci://") else _NOTHING),
-        (_QUEUE_PROXY if release.strategy == "knative" else _NOTHING),
-    )
+    cpu, memory = _container(resources, unsaid)
+    sidecars = ((_MODELCAR if uri.startswith("oci://") else _NOTHING), proxy)
     first = _INITIALIZER if uri and not uri.startswith(("oci://", "pvc://")) else _NOTHING
     return (
         max(first[0], cpu + sum(sidecar[0] for sidecar in sidecars)),
@@ -167,6 +301,7 @@ def price(accelerators: int, per_hour: float) -> Fraction:
 
 
 _NONE = "-"
+_RUN, _REPLICAS = "run", "replicas"
 
 
 def packed(demand: Demand) -> str:
@@ -174,7 +309,8 @@ def packed(demand: Demand) -> str:
 
     `unpacked` reads it back.
     """
-    head = (demand.environment, demand.queue or _NONE, demand.flavor or _NONE)
+    kind = _RUN if demand.is_run else _REPLICAS
+    head = (kind, demand.environment, demand.queue or _NONE, demand.flavor or _NONE)
     pods = (
         f"{p.version},{p.cpu},{p.memory},{p.accelerators},{p.minimum},{p.maximum},{p.surge}"
         for p in demand.pods
@@ -184,10 +320,9 @@ def packed(demand: Demand) -> str:
 
 def unpacked(model: str, line: str) -> Demand:
     """Read back what `packed` wrote."""
-    environment, queue, flavor, *pods = line.split(" ")
-    return Demand(
-        model, environment, queue.strip(_NONE), flavor.strip(_NONE), tuple(map(_unpacked, pods))
-    )
+    kind, environment, queue, flavor, *pods = line.split(" ")
+    where = (environment, queue.strip(_NONE), flavor.strip(_NONE))
+    return Demand(model, *where, tuple(map(_unpacked, pods)), is_run=kind == _RUN)
 
 
 @lru_cache(4096)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
 
+from generator import llm
+from generator.llm import LanguageModel, Parallelism
 from generator.queues import accelerators
-from generator.records import Release, Variant
+from generator.records import Placement, Release, Variant
 
 _FORMATS = ("huggingface", "vLLM")
 
@@ -62,7 +64,7 @@ class Need:
 
     `parameters` are in millions. `tokens` is the length of one request, 0 where that is not said.
     `most` is how many GPUs one node has, 0 where that is not known, and 1 where a replica can use
-    no second one.
+    no second one. `is_told` says that gen tells the server how many there are.
     """
 
     version: str
@@ -76,6 +78,7 @@ class Need:
     each: int
     available: int
     most: int
+    is_told: bool = False
 
     @property
     def fits(self) -> bool:
@@ -85,16 +88,28 @@ class Need:
 
 def needs(release: Release) -> Iterator[Need]:
     """Estimate each version of a release; nothing where its size or the GPU is not known."""
-    placement, serving = release.placement, release.serving
-    if placement is None or serving.format not in _FORMATS:
+    facts: LanguageModel | None = release.facts.get(llm.FACTS)
+    if facts is None:
+        is_one = release.serving.format in _FORMATS
+        yield from _needs(release, release.placement, None) if is_one else ()
         return
-    each = accelerators.memory(placement.resource, placement.node_selector)
+    for part in (facts.decode, facts.prefill):
+        yield from _needs(release, part.placement, part.parallelism) if part else ()
+
+
+def _needs(
+    release: Release, placement: Placement | None, spread: Parallelism | None
+) -> Iterator[Need]:
+    each = accelerators.memory(placement.resource, placement.node_selector) if placement else None
+    if placement is None or not each:
+        return
     flavor = release.environment.flavors[placement.flavor]
     is_part = "/mig-" in flavor.resource or "-MIG-" in "".join(flavor.node_labels.values())
-    for variant in release.variants if each else ():
-        need = _need(variant, placement.count, each or 0, 1 if is_part else flavor.gpus_per_node)
+    gpus = spread.sharing if spread else placement.count
+    for variant in release.variants:
+        need = _need(variant, gpus, each, 1 if is_part else flavor.gpus_per_node)
         if need is not None:
-            yield need
+            yield replace(need, is_told=spread is not None)
 
 
 def _need(variant: Variant, gpus: int, each: int, most: int) -> Need | None:
@@ -229,7 +244,8 @@ def hint(need: Need) -> str:
     """
     least = -(-(need.weights + need.cache) * need.gpus // need.available)
     enough = 1 << (least - 1).bit_length()
-    spread = f"`count: {enough}` with `--tensor-parallel-size={enough}`, "
+    told = "" if need.is_told else f" with `--tensor-parallel-size={enough}`"
+    spread = f"`count: {enough}`{told}, "
     more = spread if not need.most or enough <= need.most else ""
     shorter = ", a lower `--max-model-len`" if need.weights < need.available else ""
     return f"{more}a flavor with more memory, a quantised model{shorter}"

@@ -10,10 +10,20 @@ from generator.queues.demand import told
 from generator.records import Environment
 
 Cause = Literal[
-    "never", "ceiling", "minimum", "update", "maximum", "nodes", "nodes-at-maximum", "hardware"
+    "never",
+    "ceiling",
+    "minimum",
+    "update",
+    "maximum",
+    "nodes",
+    "nodes-at-maximum",
+    "hardware",
+    "run",
+    "run-nodes",
 ]
 """What does not fit: one model alone, or alone at maximum replicas; all at minimum, during an
-update, or at maximum replicas, into quota or onto nodes; or the quota itself into the hardware."""
+update, or at maximum replicas, into quota or onto nodes; the quota itself into the hardware; or a
+run of a training beside all models at minimum, into quota or onto nodes."""
 
 _FATAL = frozenset({"never", "minimum", "nodes"})
 
@@ -84,8 +94,20 @@ _SENTENCES: dict[Cause, str] = {
     "nodes-at-maximum": (
         "there are not nodes for the maximum replicas of {who} at once: {where}{sums}"
     ),
+    "run": (
+        "a run of {who} could not start while all models have their minimum replicas: {where}{sums}"
+    ),
+    "run-nodes": (
+        "there are not nodes for a run of {who} beside the minimum replicas of all models: "
+        "{where}{sums}"
+    ),
     "hardware": "Kueue would admit Pods that no node can run: {where}{sums}",
 }
+
+
+def shortage(outcome: Outcome) -> str:
+    """Say where how much is asked for, and how much there is."""
+    return f"{_where(outcome)}{_sums(outcome)}"
 
 
 def hint(outcome: Outcome) -> str:
@@ -119,6 +141,8 @@ _HINTS: dict[Cause, str] = {
     "maximum": "raise the quota, or lower `scaling.max`: what is above waits until there is room",
     "nodes": "add nodes, or ask for fewer accelerators in one Pod",
     "nodes-at-maximum": "add nodes, or lower `scaling.max`",
+    "run": "raise the quota, let the queue borrow, or train on fewer accelerators",
+    "run-nodes": "add nodes, or train on fewer accelerators",
     "hardware": "lower the quota, or correct `nodes` and `gpusPerNode`",
 }
 
