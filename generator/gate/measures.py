@@ -22,7 +22,7 @@ KINDS = ("requests", "errors", "latency")
 _TELLING_APART = ("pods", "version", "workload", "service")
 _PLACES = (*_TELLING_APART, "namespace", "window", "quantile")
 
-_READY = 'sum(kube_pod_status_ready{$pods,condition="true"}) or sum(up{$pods})'
+READY = 'sum(kube_pod_status_ready{$pods,condition="true"}) or sum(up{$pods})'
 """Who scrapes nothing of kube-state-metrics still knows which Pods can be scraped."""
 
 
@@ -52,7 +52,7 @@ def questions(
         names = QUANTILES if kind == "latency" else {kind: "0"}
         for name, quantile in names.items() if template else ():
             yield Question(name, _filled(template, places | {"quantile": quantile}), kind)
-    yield Question(PODS, _filled(_READY, places))
+    yield Question(PODS, _filled(READY, places))
 
 
 def query(merged: Settings, kind: str) -> str:
@@ -63,6 +63,14 @@ def query(merged: Settings, kind: str) -> str:
     runtime = autoscaling.runtime_of(merged)
     found: str = getattr(runtime.gauge, kind) if runtime else ""
     return found
+
+
+def asked(
+    template: str, variant: Variant, namespace: str, window: str, pods: str, quantile: str = "0"
+) -> str:
+    """Fill in a query of a version whose Pods are found by these matchers."""
+    places = _places(variant, namespace, window)
+    return _filled(template, places | {"pods": pods, "quantile": quantile})
 
 
 def _places(variant: Variant, namespace: str, window: str) -> dict[str, str]:

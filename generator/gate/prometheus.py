@@ -1,40 +1,33 @@
-"""Prometheus, which is asked for single numbers: the one module that talks to the network.
+"""Prometheus, which is asked for single numbers.
 
-Whatever can go wrong on the way is an Unanswered, in a sentence. Only the address that was named is
-asked: a redirect is refused, so that a token goes nowhere else. Proxies are those of the process's
-environment, as for every program.
+Whatever can go wrong on the way is an Unanswered, in a sentence.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import re
-import socket
-import ssl
-import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPResponse, IncompleteRead
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Any, NoReturn
 
+from generator import web
 from generator.gate.measures import Reply
+from generator.web import Unanswered as Unanswered
 
 _MOST_BYTES = 1_000_000
 """An answer of one number has some hundred."""
 
+_ONE = "put `sum(...)` around the query"
+_TRY = "try the query in Prometheus first"
+_WRONG_PLACE = "is that address Prometheus's, with the path if it has one?"
 
-class Unanswered(Exception):
-    """Why Prometheus could not be asked, and what to do about it."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        self.message = message
-        self.hint = hint
-        super().__init__(message)
+_ADVICE = web.Advice(
+    example="http://prometheus:9090",
+    credentials="`--bearer-token-file` is for credentials",
+    wrong_place=_WRONG_PLACE,
+    from_here="an environment's address is that inside of its cluster; `--address` names another",
+)
 
 
 class Unfit(Unanswered):
@@ -51,33 +44,11 @@ class Prometheus:
     token: str = field(default="", repr=False)
 
     def answers(self, queries: Sequence[str], seconds: float) -> list[Reply]:
-        """Ask all queries, one after the other, within so many seconds. Raises Unanswered.
-
-        Sockets have timeouts for every single byte, and looking up a name has none: a thread that
-        is left behind is the only thing that ends for sure.
-        """
-        replies: SimpleQueue[list[Reply] | BaseException] = SimpleQueue()
-        Thread(target=self._ask_all, args=(queries, seconds, replies), daemon=True).start()
-        try:
-            found = replies.get(timeout=seconds)
-        except Empty:
-            message = f"{self.address} has not answered {len(queries)} queries in {seconds:g} s"
-            hint = "`--timeout` waits longer; a shorter `--window` is less work for Prometheus"
-            raise Unanswered(message, hint) from None
-        if isinstance(found, BaseException):
-            raise found
-        return found
-
-    def _ask_all(
-        self,
-        queries: Iterable[str],
-        seconds: float,
-        replies: SimpleQueue[list[Reply] | BaseException],
-    ) -> None:
-        try:
-            replies.put([self._ask(query, seconds) for query in queries])
-        except BaseException as error:
-            replies.put(error)
+        """Ask all queries, one after the other, within so many seconds. Raises Unanswered."""
+        message = f"{self.address} has not answered {len(queries)} queries in {seconds:g} s"
+        hint = "`--timeout` waits longer; a shorter `--window` is less work for Prometheus"
+        late = Unanswered(message, hint)
+        return web.within(seconds, lambda: [self._ask(query, seconds) for query in queries], late)
 
     def _ask(self, query: str, seconds: float) -> Reply:
         try:
@@ -85,48 +56,21 @@ class Prometheus:
         except Unfit as error:
             error.query = query
             raise
-        except urllib.error.HTTPError as error:
-            with error:
-                _refuse(error, self.address, query)
-        except (OSError, HTTPException, ValueError) as error:
-            raise _unreachable(error, self.address) from None
+        except web.Refused as error:
+            _refuse(error, self.address, query)
+        except web.FAILURES as error:
+            raise web.unreachable(error, self.address, _ADVICE) from None
 
     def _body(self, query: str, seconds: float) -> bytes:
         asked = urllib.parse.urlencode({"query": query})
-        request = urllib.request.Request(f"{url(self.address)}/api/v1/query?{asked}")
-        request.add_header("Accept", "application/json")
-        if self.token:
-            request.add_header("Authorization", f"Bearer {self.token}")
-        reach = urllib.request.build_opener(_NoRedirects).open
-        response: HTTPResponse
-        with reach(request, timeout=seconds) as response:
-            body = response.read(_MOST_BYTES + 1)
-            if response.length and len(body) <= _MOST_BYTES:
-                raise IncompleteRead(body, response.length)
-            return body
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Makes an error of a redirect, which urllib would follow with the token in its hand."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Follow nothing."""
+        whole = f"{url(self.address)}/api/v1/query?{asked}"
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return web.body(whole, headers, seconds, _MOST_BYTES)
 
 
 def url(address: str) -> str:
     """Return an address without its last slash. Raises Unanswered for what is none of HTTP."""
-    try:
-        parts = urllib.parse.urlsplit(address)
-        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_whole = False
-        parts = urllib.parse.SplitResult("", "", "", "", "")
-    if not is_whole or re.search(r"[\s\x00-\x1f]", address):
-        raise Unanswered(f"`{address}` is no address", "one is such as http://prometheus:9090")
-    if parts.username is not None or parts.query or parts.fragment:
-        hint = "name scheme, host, port and path only; `--bearer-token-file` is for credentials"
-        raise Unanswered(f"{parts.hostname}: an address holds no credentials and no query", hint)
-    return address.rstrip("/")
+    return web.url(address, _ADVICE)
 
 
 # Answers
@@ -138,9 +82,9 @@ def reply(body: bytes) -> Reply:
         raise Unfit("the answer is more than a megabyte: these are many series", _ONE)
     said = _parsed(body)
     if said.get("status") != "success":
-        raise Unfit(f"Prometheus says: {_line(said.get('error', 'no reason'))}", _TRY)
+        raise Unfit(f"Prometheus says: {web.line(said.get('error', 'no reason'))}", _TRY)
     data = said.get("data")
-    warnings = tuple(map(_line, said.get("warnings") or ()))
+    warnings = tuple(map(web.line, said.get("warnings") or ()))
     try:
         found = _sample(data["resultType"], data["result"])  # type: ignore[index]
     except (KeyError, TypeError, ValueError, IndexError):
@@ -148,20 +92,9 @@ def reply(body: bytes) -> Reply:
     return found._replace(warnings=warnings)
 
 
-_ONE = "put `sum(...)` around the query"
-_TRY = "try the query in Prometheus first"
-_WRONG_PLACE = "is that address Prometheus's, with the path if it has one?"
-
-
 def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        start = _line(body[:60].decode("utf-8", "replace"))
-        raise Unanswered(
-            f"the answer is not JSON: {start or 'it is empty'}", _WRONG_PLACE
-        ) from None
-    if not isinstance(said, dict) or "status" not in said:
+    said = web.parsed(body, "Prometheus", _ADVICE)
+    if "status" not in said:
         raise Unanswered("the answer is JSON, and not Prometheus's", _WRONG_PLACE)
     return said
 
@@ -181,26 +114,19 @@ def _number(text: str) -> Reply:
     return Reply(value) if math.isfinite(value) else Reply(None, str(text))
 
 
-def _line(text: object) -> str:
-    """Make one printable line of whatever somebody else wrote."""
-    words = " ".join(str(text).split())
-    kept = "".join(each if each.isprintable() else "?" for each in words)
-    return kept if len(kept) <= 200 else f"{kept[:200]} ..."
-
-
 # Refusals
 
 
-def _refuse(error: urllib.error.HTTPError, address: str, query: str) -> NoReturn:
+def _refuse(error: web.Refused, address: str, query: str) -> NoReturn:
     """Say what a status means. Raises Unanswered, or Unfit if it is the query's fault."""
-    said = f"{address} answers {error.code} {_line(error.reason)}"
-    if error.code in (400, 422):
+    said = f"{address} answers {error.status} {error.reason}"
+    if error.status in (400, 422):
         _refuse_query(error, said, query)
-    if 300 <= error.code < 400:
-        target = _line(error.headers.get("Location", "elsewhere"))
+    if 300 <= error.status < 400:
         hint = "if that is Prometheus, name it with `--address`; it may be where to log in"
-        raise Unanswered(f"{address} leads to {target}, which is not followed", hint)
-    raise Unanswered(f"{said}{_reason(error)}", _REMEDIES.get(error.code, _LATER))
+        message = f"{address} leads to {error.location}, which is not followed"
+        raise Unanswered(message, hint)
+    raise Unanswered(f"{said}{_reason(error)}", _REMEDIES.get(error.status, _LATER))
 
 
 _TOKEN = "name a file with a token that is valid there: `--bearer-token-file`"
@@ -214,7 +140,7 @@ _REMEDIES = {
 }
 
 
-def _refuse_query(error: urllib.error.HTTPError, said: str, query: str) -> NoReturn:
+def _refuse_query(error: web.Refused, said: str, query: str) -> NoReturn:
     reason = _reason(error)
     if not reason:
         raise Unanswered(said, _WRONG_PLACE)
@@ -223,32 +149,10 @@ def _refuse_query(error: urllib.error.HTTPError, said: str, query: str) -> NoRet
     raise unfit
 
 
-def _reason(error: urllib.error.HTTPError) -> str:
+def _reason(error: web.Refused) -> str:
     """Find the reason that Prometheus gives with a status; empty if somebody else answers."""
     try:
-        said = _parsed(error.read(_MOST_BYTES))
-    except (Unanswered, OSError, HTTPException):
+        said = _parsed(error.body)
+    except Unanswered:
         return ""
-    return f": {_line(said['error'])}" if said.get("error") else ""
-
-
-def _unreachable(error: Exception, address: str) -> Unanswered:
-    """Say in our words why nobody answers."""
-    reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        hint = "SSL_CERT_FILE names the certificates to trust"
-        return Unanswered(f"{address} is not trusted: {_line(reason.verify_message)}", hint)
-    if isinstance(reason, ssl.SSLError):
-        hint = "does it speak TLS, or is it http:// ?"
-        return Unanswered(f"no TLS with {address}: {_line(reason.reason or reason)}", hint)
-    if isinstance(reason, socket.gaierror):
-        return Unanswered(f"nobody knows the host of {address}", _FROM_HERE)
-    if isinstance(reason, TimeoutError):
-        return Unanswered(f"{address} does not answer", _FROM_HERE)
-    if isinstance(reason, HTTPException):
-        return Unanswered(f"{address} does not speak HTTP, or hung up halfway", _WRONG_PLACE)
-    said = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
-    return Unanswered(f"{address} cannot be reached: {_line(said)}", _FROM_HERE)
-
-
-_FROM_HERE = "an environment's address is that inside of its cluster; `--address` names another"
+    return f": {web.line(said['error'])}" if said.get("error") else ""

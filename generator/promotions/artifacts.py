@@ -17,10 +17,6 @@ from generator.schema import suggestion
 def add(model: Document, version: str, artifact: Json) -> Move:
     """Append a version. Raises GenError if it is there already and is something else."""
     versions = model.data["versions"]
-    uri = str(artifact.get("uri", ""))
-    if uri.startswith("models:/"):
-        message = f"{uri} is an address in a tracking server, and gen asks none"
-        _refuse(model, (), message, "write where the files are, such as s3://bucket/path")
     mark = withdrawals.of(versions, version, artifact)
     if mark:
         hint = "give what is mended an address and a name of its own"

@@ -460,7 +460,11 @@ def _notes(now: Situation, after: Live) -> Iterator[str]:
     live, idle = now.live, f"`gen promote {now.command} --traffic 0` first"
     if not live.traffic or live.canary in _weights(after):
         return
-    if now.strategy == "knative":
+    if now.strategy == "group":
+        yield f"{live.canary} stops once no route of the group names it: no request is lost"
+    elif now.strategy == "experiment":
+        yield f"as soon as {live.canary} is gone, Seldon gives its requests to {after.version}"
+    elif now.strategy == "knative":
         yield f"{after.version} starts anew, as another revision; {idle} needs no start"
     else:
         yield f"{live.canary} stops while the route still leads to it; {idle} loses no request"

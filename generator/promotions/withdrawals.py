@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from generator import lineage
+
 MARK = "withdrawn"
 """The key of a version that says why it is withdrawn."""
 
@@ -29,7 +31,7 @@ class Withdrawal(NamedTuple):
 
 def artifact(entry: Entry) -> dict[str, Any]:
     """Give what a version is, without what is said about it."""
-    return {key: value for key, value in entry.items() if key != MARK}
+    return {key: value for key, value in entry.items() if key not in (MARK, lineage.KEY)}
 
 
 def of(versions: Versions, version: str, entry: Entry | None = None) -> Withdrawal | None:
