@@ -110,7 +110,7 @@ EnvironmentStepCheck = Callable[[EnvironmentStep], Iterator[Finding]]
 
 Trait = str
 """What most releases are not, and what a rule may be about: `several` live versions, a `gpu`, a
-`queue`, a `query` of PromQL to scale by, `knative`, the name of a backend or of a fact."""
+`queue`, a `query` of PromQL to scale by, `knative`, `keda`, the name of a backend or of a fact."""
 
 
 def traits(release: Release) -> frozenset[Trait]:
@@ -119,15 +119,16 @@ def traits(release: Release) -> frozenset[Trait]:
         len(release.variants) > 1,
         release.placement is not None,
         bool(release.queue),
-        bool(release.stable.scaling.query),
+        release.stable.scaling.has_query,
         release.strategy == "knative",
+        release.stable.scaling.autoscaler == "keda",
         names=(release.serving.backend, *release.facts),
     )
 
 
 @lru_cache(64)
 def _traits(*has: bool, names: tuple[str, ...]) -> frozenset[Trait]:
-    known = ("several", "gpu", "queue", "query", "knative")
+    known = ("several", "gpu", "queue", "query", "knative", "keda")
     return frozenset([*compress(known, has), *names])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from posixpath import normpath
 
-from generator.records import RENDERED, Json
+from generator.records import RENDERED, Environment, Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import annotated, annotation_at, at, spec
 from generator.schema import nearest
@@ -148,7 +148,7 @@ def _leads_elsewhere(item: Json, scene: Scene) -> Iterator[Spot]:
     if scene.release is None:
         return
     expected = {
-        ("spec", "destination", "server"): (environment.server, "environment.server"),
+        **_cluster_of(environment),
         ("spec", "destination", "namespace"): (environment.namespace, "environment.namespace"),
         ("spec", "project"): (environment.argocd.project, "environment.argocd.project"),
         ("spec", "source", "repoURL"): (environment.argocd.repo_url, "environment.argocd.repo_url"),
@@ -167,6 +167,14 @@ def _leads_elsewhere(item: Json, scene: Scene) -> Iterator[Spot]:
             told = "the files are in" if pointer[-1] == "path" else f"{environment.name} has"
             message = f"`{pointer[-1]}` is {found}, and {told} {wanted}"
             yield Spot(message, pointer, f"place `{{{{ {value} }}}}`")
+
+
+def _cluster_of(environment: Environment) -> dict[tuple[str, ...], tuple[str, str]]:
+    """Say where the cluster stands in a destination, what it is there, and how it is placed."""
+    if environment.cluster_name:
+        place = ("spec", "destination", "name")
+        return {place: (environment.cluster_name, "environment.cluster_name")}
+    return {("spec", "destination", "server"): (environment.server, "environment.server")}
 
 
 @BOOK.error(

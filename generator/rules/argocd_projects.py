@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from generator.objects.kustomize import CLUSTER_SCOPED
-from generator.records import Json
+from generator.records import Environment, Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import at, group, name_of, spec
 
@@ -24,10 +24,13 @@ def _project_without_its_environment(item: Json, scene: Scene) -> Iterator[Spot]
     if name_of(item) not in (argocd.project, argocd.platform_project):
         return
     destinations = spec(item).get("destinations") or ()
-    server, namespace = scene.environment.server, scene.environment.namespace
-    if not any(_covers(each, server, namespace) for each in destinations):
-        message = f"no destination of the project is {namespace} on {server}"
-        hint = "add `{server: {{ environment.server }}, namespace: {{ environment.namespace }}}`"
+    environment, namespace = scene.environment, scene.environment.namespace
+    if not any(_covers(each, environment, namespace) for each in destinations):
+        cluster = environment.cluster_name or environment.server
+        message = f"no destination of the project is {namespace} on {cluster}"
+        key, value = ("name", "cluster_name") if environment.cluster_name else ("server", "server")
+        place = f"{key}: {{{{ environment.{value} }}}}"
+        hint = f"add `{{{place}, namespace: {{{{ environment.namespace }}}}}}`"
         yield Spot(message, ("spec", "destinations"), hint)
     repositories = [str(each) for each in spec(item).get("sourceRepos") or ()]
     if not any(fnmatchcase(argocd.repo_url, pattern) for pattern in repositories):
@@ -35,8 +38,10 @@ def _project_without_its_environment(item: Json, scene: Scene) -> Iterator[Spot]
         yield Spot(message, ("spec", "sourceRepos"), "add `{{ environment.argocd.repo_url }}`")
 
 
-def _covers(destination: Json, server: str, namespace: str) -> bool:
-    is_there = "name" in destination or fnmatchcase(server, str(destination.get("server", "")))
+def _covers(destination: Json, environment: Environment, namespace: str) -> bool:
+    named = "name" in destination or bool(environment.cluster_name)
+    server = environment.server
+    is_there = named or fnmatchcase(server, str(destination.get("server", "")))
     return is_there and fnmatchcase(namespace, str(destination.get("namespace", "")))
 
 
@@ -110,8 +115,8 @@ def _is_allowed(project: Json, scene: Scene, namespace: str) -> bool:
     """Say whether the platform's project has another namespace among its destinations."""
     is_platforms = name_of(project) == scene.environment.argocd.platform_project
     destinations = spec(project).get("destinations") or ()
-    server = scene.environment.server
-    return is_platforms and any(_covers(each, server, namespace) for each in destinations)
+    environment = scene.environment
+    return is_platforms and any(_covers(each, environment, namespace) for each in destinations)
 
 
 @BOOK.error(

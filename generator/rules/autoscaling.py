@@ -162,7 +162,8 @@ _OTHER_SCALER = BOOK.warning(
 def _scaled_by_another(release: Release) -> Iterator[Finding]:
     stable = release.stable.scaling
     for variant in release.variants[1:] if release.strategy == "route" else ():
-        if variant.scaling.autoscaler != stable.autoscaler:
+        is_copied = variant.role == "shadow" and stable.interceptor is not None
+        if variant.scaling.autoscaler != stable.autoscaler and not is_copied:
             message = (
                 f"{variant.artifact.version} is scaled by {_WHO[variant.scaling.autoscaler]} and "
                 f"{release.stable.artifact.version} by {_WHO[stable.autoscaler]}: to promote it "
@@ -174,6 +175,7 @@ def _scaled_by_another(release: Release) -> Iterator[Finding]:
 
 _WHO: dict[Autoscaler, str] = {
     "kserve-hpa": "KServe's HPA",
+    "hpa": "an HPA",
     "keda": "KEDA",
     "none": "nobody",
 }

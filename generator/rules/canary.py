@@ -56,7 +56,8 @@ BOOK.error(
     "C004",
     "A plain Deployment is updated in place: it has one version at a time.",
     evidence="kubernetes/website@content/en/docs/concepts/workloads/controllers/deployment.md",
-    remedy="Serve with `backend: kserve`, or remove the canary.",
+    remedy="Remove the canary, or have a Deployment per version behind the Gateway: "
+    "`canaryStrategy: route` in the model.",
 )
 
 BOOK.error(
@@ -241,7 +242,8 @@ _OWN = BOOK.warning(
 @_OWN.on_release_with("kserve")
 def _name_of_an_own_runtime(release: Release) -> Iterator[Finding]:
     runtime = release.serving.runtime
-    if release.strategy != "route" or runtime.startswith("kserve-"):
+    is_kserve = release.serving.backend == "kserve"
+    if not is_kserve or release.strategy != "route" or runtime.startswith("kserve-"):
         return
     artifact = release.stable.artifact
     said = [*artifact.args, *(str(entry["value"]) for entry in artifact.env)]
@@ -264,7 +266,8 @@ _GATEWAY = BOOK.warning(
 
 @_GATEWAY.on_environment
 def _gateway_that_nobody_uses(environment: Environment) -> Iterator[Finding]:
-    if environment.mode == "Knative" and environment.gateway:
+    has_groups = environment.document.data["platform"]["kserve"].get("llm")
+    if environment.mode == "Knative" and environment.gateway and not has_groups:
         message = "in Knative mode no route is made for this Gateway, and no canary goes through it"
         hint = "remove `gateway` and `domain`, or write `mode: Standard`"
         yield in_environment(environment, ("platform", "kserve", "gateway"), message, hint)

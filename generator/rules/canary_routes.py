@@ -162,12 +162,21 @@ def _route_that_leaves_something_out(item: Json, scene: Scene) -> Iterator[Spot]
         return
     rules = [rule for _, rule in entries(item, "spec", "rules")]
     shadow, canary = release.shadow, release.canary
-    if shadow and not all(shadow.service in _mirrors(rule) for rule in rules):
+    if release.strategy == "experiment":
+        shadow = None  # the copies are Seldon's
+    asked = [rule for rule in rules if not _explains(rule)]
+    if shadow and not all(shadow.service in _mirrors(rule) for rule in asked):
         message = f"not every rule copies its requests to {shadow.artifact.version}, the shadow"
         yield Spot(message, ("spec", "rules"), "add `filters: {{ mirror }}` to each rule")
     if canary and canary.header and canary.header.name.lower() not in _headers(rules):
         message = f"no rule looks at `{canary.header.name}`, which leads to the canary"
         yield Spot(message, ("spec", "rules"), "add the rule of the built-in template")
+
+
+def _explains(rule: Json) -> bool:
+    """Say whether a rule leads to explainers alone: an explanation is no answer to compare."""
+    found = [text(backend, "name") for _, backend in entries(rule, "backendRefs")]
+    return bool(found) and all(name.endswith("-explainer") for name in found)
 
 
 def _mirrors(rule: Json) -> set[str]:
@@ -220,9 +229,17 @@ _ABROAD = BOOK.warning(
 def _route_abroad(item: Json, scene: Scene) -> Iterator[Spot]:
     for place, backend in _backends(item):
         namespace = text(backend, "namespace")
-        if namespace and namespace != scene.environment.namespace:
+        is_abroad = namespace and namespace != scene.environment.namespace
+        if is_abroad and not any(_lets_in(each, namespace) for each in scene.around(_GRANT)):
             message = f"`{namespace}` has to allow this with a ReferenceGrant, which gen cannot see"
             yield Spot(message, (*place, "namespace"), "remove it")
+
+
+_GRANT = "ReferenceGrant"
+
+
+def _lets_in(grant: Json, namespace: str) -> bool:
+    return text(grant, "metadata", "namespace") == namespace
 
 
 _PUBLIC = BOOK.warning(

@@ -86,9 +86,14 @@ _LESS = {
 def _beside(found: Outcome, release: Release) -> str:
     """Name the role that is too much beside a stable version which fits; empty if that does not."""
     part = found.parts[0] if found.parts else None
+    asked = demand.of(release).pods
     sizes: dict[str, int] = {
-        variant.role: pods.minimum * _size(pods, part.resource) if part else 0
-        for variant, pods in zip(release.variants, demand.of(release).pods, strict=True)
+        variant.role: sum(
+            pods.minimum * _size(pods, part.resource)
+            for pods in asked
+            if part and pods.version == variant.artifact.version
+        )
+        for variant in release.variants
     }
     fits = part is not None and sizes.get("stable", 0) <= part.held < sum(sizes.values())
     return next((role for role in reversed(_LESS) if sizes.get(role)), "") if fits else ""
@@ -156,6 +161,18 @@ _TOGETHER: Mapping[Cause, Rule] = {
         "The Pods at maximum replicas do not fit onto the nodes, so the last ones stay pending.",
         evidence=_SCHEDULED,
         remedy="Add nodes of the flavor, or lower `scaling.max`.",
+    ),
+    "run": BOOK.warning(
+        "T061",
+        "A run that does not fit beside the replicas that are always there waits for ever.",
+        evidence=f"{_ARITHMETIC}, {_ASSIGNED}",
+        remedy="Raise the quota, let the queue borrow, lower `scaling.min`, or train on less.",
+    ),
+    "run-nodes": BOOK.warning(
+        "T062",
+        "All nodes of a run start at once, and there are not nodes for them beside the replicas.",
+        evidence=_SCHEDULED,
+        remedy="Add nodes of the flavor, lower `scaling.min`, or train on fewer accelerators.",
     ),
     "hardware": BOOK.warning(
         "Q066",

@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from generator.records import Release, Variant
 from generator.rules import Book, Finding, Step
 from generator.rules.places import at_setting, in_live
-from generator.rules.transitions import about, both, is_steady, kept, native, routed
+from generator.rules.transitions import (
+    about,
+    both,
+    experimented,
+    grouped,
+    is_steady,
+    kept,
+    native,
+    routed,
+)
 
 BOOK = Book("change")
 
@@ -63,7 +72,7 @@ def _other_mode(step: Step) -> Iterator[Finding]:
 @_NAMES.on_step
 def _other_names(step: Step) -> Iterator[Finding]:
     pair = both(step)
-    if pair is None or not _are_kserve(*pair):
+    if pair is None or not _run_alike(*pair):
         return
     before, after = pair
     if _is_by_wish(before, after):
@@ -85,8 +94,10 @@ _OTHERWISE_NAMED = (
 
 
 def _is_by_wish(before: Release, after: Release) -> bool:
-    """Say whether KServe's own canaries come or go, and not the mode of KServe with them."""
+    """Say whether canaries of another kind come or go, and not the mode of KServe with them."""
     strategies = {before.strategy, after.strategy}
+    if before.serving.backend == "deployment":
+        return strategies == {"single", "route"}
     return "native" in strategies and strategies in ({"native", "route"}, {"native", "single"})
 
 
@@ -96,6 +107,12 @@ def _routes(before: Release, after: Release) -> bool:
 
 def _are_kserve(before: Release, after: Release) -> bool:
     return before.serving.backend == after.serving.backend == "kserve"
+
+
+def _run_alike(before: Release, after: Release) -> bool:
+    """Say whether both are KServe's, or both plain Deployments."""
+    backend = after.serving.backend
+    return before.serving.backend == backend and backend in ("kserve", "deployment")
 
 
 def _at_kserve(release: Release, keys: tuple[str, ...], message: str) -> Finding:
@@ -226,6 +243,8 @@ def _matters(step: Step, after: Release) -> bool:
 
 def _cold(step: Step) -> Iterator[Finding]:
     yield from _cold_predictor(step)
+    yield from _cold_group(step)
+    yield from _cold_default(step)
     pair = routed(step)
     if pair is None:
         return
@@ -253,6 +272,39 @@ def _cold_predictor(step: Step) -> Iterator[Finding]:
         )
         hint = f"keep `version: {was}`, add `canary: {{version: {version}, traffic: 10}}`, and "
         yield in_live(after, ("version",), message, hint + "promote it once it is ready")
+
+
+def _cold_group(step: Step) -> Iterator[Finding]:
+    """KServe leaves out who is not ready: somebody who is ready has to have a weight."""
+    pair = grouped(step)
+    if pair is None:
+        return
+    before, after = pair
+    warm = {variant.artifact.version for variant in before.variants}
+    version, was = after.stable.artifact.version, before.stable.artifact.version
+    if not any(v.traffic and v.artifact.version in warm for v in after.variants):
+        message = (
+            f"{version} does not run in {after.environment.name} yet, and nobody who does keeps a "
+            "part of the requests: all of them fail until it has loaded"
+        )
+        hint = f"keep `version: {was}`, add `canary: {{version: {version}, traffic: 10}}`, and "
+        yield in_live(after, ("version",), message, hint + "promote it once it is ready")
+
+
+def _cold_default(step: Step) -> Iterator[Finding]:
+    """Seldon gives everything to the default of an Experiment while another is not loaded."""
+    pair = experimented(step)
+    if pair is None:
+        return
+    before, after = pair
+    version, was = after.stable.artifact.version, before.stable.artifact.version
+    if version not in {variant.artifact.version for variant in before.variants}:
+        message = (
+            f"{version} is not loaded in {after.environment.name} yet, and every request goes by "
+            "its name: all of them fail until it is"
+        )
+        hint = f"keep `version: {was}`, add `canary: {{version: {version}, traffic: 10}}`, and "
+        yield in_live(after, ("version",), message, hint + "promote it once it is loaded")
 
 
 def _too_early(before: Release, after: Release, variant: Variant) -> Finding:
@@ -285,7 +337,7 @@ _COLD_BY_HEADER = BOOK.warning(
 
 @_COLD_BY_HEADER.on_step
 def _cold_by_a_header(step: Step) -> Iterator[Finding]:
-    pair = routed(step)
+    pair = routed(step) or experimented(step)
     if pair is None:
         return
     before, after = pair
@@ -329,7 +381,7 @@ _HOT = BOOK.warning(
 
 @_HOT.on_step
 def _removed_while_serving(step: Step) -> Iterator[Finding]:
-    pair = routed(step)
+    pair = routed(step) or experimented(step)
     if pair is None:
         return
     before, after = pair
@@ -387,13 +439,16 @@ _SMALL = BOOK.warning(
 
 _WAYS_TO_MORE = {
     "route": "remove `canary.scaling` first, and promote once the new replicas are ready",
+    "group": "remove `canary.scaling` first, and promote once the new replicas are ready",
     "native": "raise `canary.scaling.min` first, and promote once the new replicas are ready",
+    "predictors": "remove `canary.scaling` first, and promote once the new replicas are ready",
+    "experiment": "remove `canary.scaling` first, and promote once the new replicas are loaded",
 }
 
 
 @_SMALL.on_step
 def _promoted_with_few_replicas(step: Step) -> Iterator[Finding]:
-    pair = routed(step) or native(step)
+    pair = routed(step) or grouped(step) or experimented(step) or native(step)
     if pair is None:
         return
     before, after = pair

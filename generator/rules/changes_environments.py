@@ -8,7 +8,8 @@ from generator import minors
 from generator.problems import Where
 from generator.records import Json, Release
 from generator.rules import SYSTEMS, Book, EnvironmentStep, Finding, Scene, Spot, Step
-from generator.rules.transitions import both, is_other, is_steady, leaving, routed
+from generator.rules.kueue import described
+from generator.rules.transitions import both, is_other, is_steady, leaving
 
 BOOK = Book("change")
 
@@ -107,13 +108,14 @@ def _other_cluster(step: Step) -> Iterator[Finding]:
     if pair is None:
         return
     was, now = (release.environment for release in pair)
-    if was.server != now.server:
+    if was.cluster != now.cluster:
         message = (
-            f"unless {now.server} is the cluster that was {was.server}, everything starts anew "
+            f"unless {now.cluster} is the cluster that was {was.cluster}, everything starts anew "
             "there, and what runs on the old one is left behind"
         )
         hint = "describe another cluster as another environment, and move the models to it"
-        yield Finding(message, now.document.where("cluster", "server"), hint, pair[1].model)
+        key = "name" if now.cluster_name else "server"
+        yield Finding(message, now.document.where("cluster", key), hint, pair[1].model)
 
 
 _PUBLISHED = BOOK.warning(
@@ -128,8 +130,8 @@ _PUBLISHED = BOOK.warning(
 
 @_PUBLISHED.on_step
 def _published_elsewhere(step: Step) -> Iterator[Finding]:
-    pair = routed(step)
-    if pair is None:
+    pair = both(step)
+    if pair is None or not (pair[0].host and pair[1].host):
         return
     was, now = (release.environment for release in pair)
     if was.gateway is None or now.gateway is None or was.namespace != now.namespace:
@@ -359,7 +361,8 @@ _DRAINED = BOOK.warning(
 
 @_DRAINED.on_objects("ClusterQueue", "LocalQueue")
 def _drained(item: Json, scene: Scene) -> Iterator[Spot]:
-    if item.get("spec", {}).get("stopPolicy") == "HoldAndDrain":
+    known, policy = described(item, scene), item.get("spec", {}).get("stopPolicy")
+    if policy == "HoldAndDrain" and (known is None or known.stop != policy):
         message = (
             f"all Pods that run by this queue in {scene.environment.name} are evicted, and none is "
             "admitted"

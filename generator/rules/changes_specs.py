@@ -62,8 +62,12 @@ def _edited(step: ModelStep) -> Iterator[tuple[str, list[str], list[str]]]:
     for version, was in step.before.data["versions"].items():
         now = versions.get(version, was)
         if artifact(now) != artifact(was):
-            keys = [key for key in ("uri", "image", "args", "env") if now.get(key) != was.get(key)]
+            keys = [key for key in _ARTIFACT if now.get(key) != was.get(key)]
             yield version, known.get(version, []), keys
+
+
+_ARTIFACT = ("uri", "image", "args", "env", "transformer", "graph")
+"""The keys of a version that change what it answers."""
 
 
 def _backend(model: Document) -> object:

@@ -105,9 +105,16 @@ def _cpu_image(release: Release) -> Iterator[Finding]:
     placement = release.placement
     if placement is None or release.serving.runtime not in _TWO_IMAGES:
         return
-    if placement.resource != "nvidia.com/gpu" and not placement.resource.startswith(
-        "nvidia.com/mig-"
-    ):
+    resource = placement.resource
+    is_seen = resource == "nvidia.com/gpu" or resource.startswith("nvidia.com/mig-")
+    if placement.claim is not None:
+        message = (
+            f"KServe sees no GPU in a claim: {release.serving.runtime} would run its CPU image "
+            "there"
+        )
+        hint = "name a flavor without `dra`, or a `runtime` whose image uses these GPUs"
+        yield at_setting(release, ("serving", "gpu", "flavor"), message, hint)
+    elif not is_seen:
         message = (
             f"KServe does not see that {placement.resource} is a GPU: {release.serving.runtime} "
             "would run its CPU image there"
@@ -127,13 +134,15 @@ _FEATURE_FLAGS = BOOK.warning(
 @_FEATURE_FLAGS.on_release_with("gpu", "knative")
 def _behind_feature_flags(release: Release) -> Iterator[Finding]:
     placement = release.placement
-    if release.strategy != "knative" or placement is None:
+    if release.strategy != "knative" or placement is None or placement.claim is not None:
         return
     flags = []
     if placement.node_selector:
         flags.append("kubernetes.podspec-nodeselector")
     if placement.tolerations:
         flags.append("kubernetes.podspec-tolerations")
+    if placement.runtime_class:
+        flags.append("kubernetes.podspec-runtimeclassname")
     if flags:
         message = (
             f"flavor `{placement.flavor}` places its Pods by what Knative refuses unless "
@@ -213,8 +222,8 @@ def _narrower(release: Release) -> Iterator[Finding]:
 
 
 def _spreads(release: Release) -> Iterator[tuple[Variant, int, str]]:
-    if release.placement is None:
-        return
+    if release.placement is None or release.serving.backend == "kserve-llm":
+        return  # there it stands in the spec, and nowhere else
     for variant in release.variants:
         found = _spread(variant.artifact.args)
         if found:

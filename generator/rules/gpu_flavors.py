@@ -306,13 +306,20 @@ _NOT_YET_LABELLED = BOOK.warning(
 )
 
 
+_WRITTEN_LATE = (
+    *("nvidia.com/gpu.", "nvidia.com/cuda.", "nvidia.com/mig", "amd.com/gpu.", "gpu.intel.com/"),
+    "feature.node.kubernetes.io/",
+)
+"""What discovery writes on a node that runs, not an autoscaler's pool."""
+
+
 @_NOT_YET_LABELLED.on_environment
 def _not_yet_labelled(environment: Environment) -> Iterator[Finding]:
     for name, spec in environment.document.data.get("flavors", {}).items():
         if not spec.get("scaleFromZero"):
             continue
         for key in spec.get("nodeLabels", {}):
-            if key.startswith(("nvidia.com/gpu.", "nvidia.com/cuda.")):
+            if key.startswith(_WRITTEN_LATE):
                 message = (
                     f"`{name}` scales from zero, and {key} is written on a node once it runs: the "
                     "autoscaler would make none for a Pod that asks for it"

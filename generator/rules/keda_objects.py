@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from generator import promql
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import KEDA_HPA_PREFIX, annotated, annotation_at, at, name_of, spec
@@ -221,11 +222,6 @@ _WAKE = BOOK.error(
     remedy="Add a trigger of the gateway, of a queue or of a schedule, or keep a minimum of 1.",
 )
 
-_OWN_METRICS = re.compile(
-    r"\b(?:vllm:|sglang:|tgi_|nv_inference|request_(?:pre|post)?(?:process|predict|explain)_seconds"
-    r"|model_infer_request|revision_(?:app_)?request|container_(?:cpu|memory)|DCGM_FI_)"
-)
-
 
 @_WAKE.on_objects("ScaledObject")
 def _no_wake_signal(item: Json, scene: Scene) -> Iterator[Spot]:
@@ -236,7 +232,7 @@ def _no_wake_signal(item: Json, scene: Scene) -> Iterator[Spot]:
     workload = str(at(item, "spec", "scaleTargetRef", "name", default=""))
     queries = [str(at(trigger, "metadata", "query", default="")) for trigger in others]
     if all(
-        t.get("type") == "prometheus" and (_OWN_METRICS.search(q) or f'pod=~"{workload}' in q)
+        t.get("type") == "prometheus" and promql.is_of_pods(q, workload)
         for t, q in zip(others, queries, strict=True)
     ):
         index = triggers.index(others[0])

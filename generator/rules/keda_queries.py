@@ -14,7 +14,7 @@ from generator.settings import SCALED_APART
 
 BOOK = Book("autoscaling")
 
-_KEY = ("scaling", "query")
+_KEY, _TRIGGERS = ("scaling", "query"), ("scaling", "triggers")
 _Judge = Callable[[str, Json], tuple[str, str] | None]
 """Takes a query and what stands beside it in the trigger; gives what is wrong, and the remedy."""
 
@@ -28,6 +28,18 @@ def _written(release: Release) -> Iterator[tuple[str, Where]]:
             yield variant.scaling.query, release.document.where(*release.pointer, *own)
         elif variant.scaling.query and shared and variant is release.stable:
             yield variant.scaling.query, of_setting(release, *_KEY)
+    yield from _of_triggers(release)
+
+
+def _of_triggers(release: Release) -> Iterator[tuple[str, Where]]:
+    """Give the queries of the triggers that a spec lists, which are of one layer."""
+    layer = next((each for each in reversed(release.layers) if each.has(_TRIGGERS)), None)
+    if layer is None or layer.document is None or release.stable.scaling.autoscaler != "keda":
+        return
+    for index, trigger in enumerate(layer.data["scaling"]["triggers"]):
+        if "prometheus" in trigger:
+            pointer = (*layer.prefix, *_TRIGGERS, index, "prometheus", "query")
+            yield trigger["prometheus"]["query"], layer.document.where(*pointer)
 
 
 def _in_triggers(item: Json) -> Iterator[tuple[str, tuple[str | int, ...], Json]]:
@@ -45,6 +57,20 @@ _SHARED = BOOK.warning(
     remedy="Give the canary a `scaling.query` of its own that selects its Pods, and the stable "
     "version one that selects its own; or use the built-in query.",
 )
+
+
+@_SHARED.on_release_with("several", "query")
+def _shared_trigger(release: Release) -> Iterator[Finding]:
+    """A version has no triggers of its own, so that all of them have each one."""
+    others = [v.artifact.version for v in release.variants[1:] if v.scaling.autoscaler == "keda"]
+    for query, where in _of_triggers(release) if others else ():
+        message = (
+            f"{release.stable.artifact.version} and {' and '.join(others)} scale on the same "
+            "trigger, so that each gets replicas for the requests of all"
+        )
+        hint = "use `metric`, whose built-in query selects the Pods of each version"
+        if not promql.flaw(query):
+            yield Finding(message, where, f"{hint}; or silence A020")
 
 
 @_SHARED.on_release_with("several", "query")
@@ -154,7 +180,7 @@ _AS_RENDERED: Json = {"ignoreNullValues": "false"}
 def _attach(rule: Rule, judge: _Judge) -> None:
     @rule.on_release_with("query")
     def in_document(release: Release) -> Iterator[Finding]:
-        if release.stable.scaling.query:
+        if release.stable.scaling.has_query:
             for query, where in _written(release):
                 found = judge(query, _AS_RENDERED)
                 if found:

@@ -22,7 +22,8 @@ BOOK = Book("autoscaling")
 _CLASS = "serving.kserve.io/autoscalerClass"
 _SCALERS = ("ScaledObject", "HorizontalPodAutoscaler")
 _SCALABLE = ("Deployment", "StatefulSet", "ReplicaSet")
-_WITHOUT_SCALE = ("InferenceService", "InferenceGraph")
+_WITHOUT_SCALE = ("InferenceService", "InferenceGraph", "LLMInferenceService")
+_LLM = "LLMInferenceService"
 _REFERENCE = ("spec", "scaleTargetRef", "name")
 
 _NO_TARGET = BOOK.error(
@@ -36,6 +37,7 @@ _NO_TARGET = BOOK.error(
 def _workloads(scene: Scene) -> dict[tuple[str, str], Json]:
     """Give the workloads of a scene, those that KServe makes with who asks for them."""
     found = {(item["kind"], name_of(item)): item for item in scene.of_kind(*_SCALABLE)}
+    found |= {("Deployment", f"{name_of(item)}-kserve"): item for item in scene.of_kind(_LLM)}
     for item in scene.of_kind("InferenceService"):
         own = at(item, "spec", "predictor", "name")
         middle = f"{own}-" if own else ""
@@ -141,13 +143,15 @@ _REPLICAS = BOOK.error(
 )
 
 
-@_REPLICAS.on_objects("Deployment", "StatefulSet")
+@_REPLICAS.on_objects("Deployment", "StatefulSet", _LLM)
 def _replicas_of_a_scaled(item: Json, scene: Scene) -> Iterator[Spot]:
-    scalers = [s for s in scene.of_kind(*_SCALERS) if target(s) == (item["kind"], name_of(item))]
+    is_llm = item["kind"] == _LLM
+    own = ("Deployment", f"{name_of(item)}-kserve") if is_llm else (item["kind"], name_of(item))
+    scalers = [scaler for scaler in scene.of_kind(*_SCALERS) if target(scaler) == own]
     if scalers and spec(item).get("replicas") is not None:
         message = (
-            f"{scalers[0]['kind']} `{name_of(scalers[0])}` decides the replicas of "
-            f"{name_of(item)}, and Argo CD would set them back to {spec(item)['replicas']}"
+            f"{scalers[0]['kind']} `{name_of(scalers[0])}` decides the replicas of {own[1]}, and "
+            f"{'KServe' if is_llm else 'Argo CD'} would set them back to {spec(item)['replicas']}"
         )
         yield Spot(message, ("spec", "replicas"), "remove `replicas`")
 
@@ -192,7 +196,7 @@ def _hpa_min_above_max(item: Json, scene: Scene) -> Iterator[Spot]:
 ).on_objects("HorizontalPodAutoscaler")
 def _percentage_of_nothing(item: Json, scene: Scene) -> Iterator[Spot]:
     workload = _workloads(scene).get(target(item))
-    if workload is None or workload["kind"] == "InferenceService":
+    if workload is None or workload["kind"] in ("InferenceService", _LLM):
         return
     for index, metric in enumerate(spec(item).get("metrics") or ()):
         resource = metric.get("resource") or {}

@@ -127,6 +127,7 @@ def listed(item: Json, pod: Pointer) -> Iterator[tuple[Pointer, Json]]:
 _PODS: dict[str, Pointer] = {
     "Pod": ("spec",),
     "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
+    "LLMInferenceService": ("spec", "template"),
     **dict.fromkeys(
         ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"),
         ("spec", "template", "spec"),

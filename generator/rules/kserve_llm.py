@@ -1,4 +1,4 @@
-"""Rules of LLMInferenceServices, in repositories that have a schema of the kind."""
+"""Rules of LLMInferenceServices that own templates write."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import block, entries, name_of, text
+from generator.rules.kserve import variant_of
 from generator.yamlio import Pointer
 
 BOOK = Book("serving")
@@ -89,13 +90,16 @@ _MAIN = BOOK.error(
 
 @_MAIN.on_objects("LLMInferenceService")
 def _container_of_another_name(item: Json, scene: Scene) -> Iterator[Spot]:
-    for part in ("template", "worker"):
-        containers = entries(item, "spec", part, "containers")
+    for part in _PODS:
+        containers = entries(item, "spec", *part, "containers")
         names = [text(container, "name") for _, container in containers]
         if names and "main" not in names:
             message = f"no container is called `main`, so what `{names[0]}` says is a sidecar's"
-            place = ("spec", part, "containers", containers[0][0], "name")
+            place = ("spec", *part, "containers", containers[0][0], "name")
             yield Spot(message, place, "write `name: main`")
+
+
+_PODS = (("template",), ("worker",), ("prefill", "template"), ("prefill", "worker"))
 
 
 _ALONE = BOOK.error(
@@ -114,3 +118,21 @@ def _workers_without_work(item: Json, scene: Scene) -> Iterator[Spot]:
             "`worker` is for a model that is spread over nodes, and `parallelism` spreads none"
         )
         yield Spot(message, ("spec", "worker"), "add `parallelism: {pipeline: 2}`, or remove it")
+
+
+_LIES = BOOK.error(
+    "L017",
+    "An own template that weighs a version otherwise than the document makes that a lie.",
+    evidence="kserve/kserve@pkg/controller/v1alpha2/llmisvc/router_group.go",
+    remedy="Place `weight: {{ variant.traffic }}`, as the built-in template does.",
+)
+
+
+@_LIES.on_objects("LLMInferenceService")
+def _weight_of_ones_own(item: Json, scene: Scene) -> Iterator[Spot]:
+    variant, weight = variant_of(item, scene), block(item, *_ROUTE).get("weight")
+    if variant and weight is not None and weight != variant.traffic:
+        message = (
+            f"{variant.artifact.version} has {variant.traffic} % in the document, and {weight} here"
+        )
+        yield Spot(message, (*_ROUTE, "weight"), "write `weight: {{ variant.traffic }}`")

@@ -64,7 +64,7 @@ _STOP = BOOK.error(
 _STOPS = "serving.kserve.io/stop"
 
 
-@_STOP.on_objects("InferenceService")
+@_STOP.on_objects("InferenceService", "LLMInferenceService")
 def _stopped(item: Json, scene: Scene) -> Iterator[Spot]:
     if annotation(item, _STOPS) == "true":
         message = "this deletes the Deployment and its routes: requests would find nobody"

@@ -123,6 +123,13 @@ def is_inside(item: Json, scene: Scene) -> bool:
     return text(item, "metadata", "namespace") in ("", scene.environment.namespace)
 
 
+def described(item: Json, scene: Scene) -> Queue | None:
+    """Find what the environment's document says of a ClusterQueue; None if nothing."""
+    name = text(item, "metadata", "name")
+    queues = scene.environment.queues.values() if item["kind"] == "ClusterQueue" else ()
+    return next((each for each in queues if each.cluster_queue == name), None)
+
+
 def queue_of(item: Json, scene: Scene) -> Queue | None:
     """Find the queue that a workload waits in: the environment's, or one of own templates."""
     name = queued_by(item)[1]
@@ -185,12 +192,15 @@ def amount(written: Any) -> Fraction | None:
         return None
 
 
+_KINDS = {"kserve": "InferenceService", "kserve-llm": "LLMInferenceService"}
+
+
 def is_served(item: Json, scene: Scene) -> bool:
     """Say whether an object is the release's own workload."""
     release = scene.release
     if release is None:
         return False
-    kind = "InferenceService" if release.serving.backend == "kserve" else "Deployment"
+    kind = _KINDS.get(release.serving.backend, "Deployment")
     names = {variant.name for variant in release.variants}
     return item["kind"] == kind and text(item, "metadata", "name") in names
 

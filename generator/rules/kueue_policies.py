@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from generator import quantities
-from generator.records import Environment, Json
+from generator.records import Environment, Json, Queue, Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import at, block, entries, name_of, text
-from generator.rules.kueue import amount, grants, groups
-from generator.rules.places import at_key
+from generator.rules.kueue import amount, described, grants, groups
+from generator.rules.places import at_key, at_setting, in_environment
 from generator.schema import suggestion
 from generator.yamlio import Pointer
 
@@ -167,9 +167,23 @@ _BLOCKED = BOOK.warning(
 )
 
 
+@_BLOCKED.on_release_with("queue")
+def _holds_up(release: Release) -> Iterator[Finding]:
+    """Look at models alone: for runs, to wait in turn may be what is meant."""
+    queue = release.environment.queues.get(release.queue)
+    if queue is not None and queue.strategy == "StrictFIFO":
+        message = (
+            f"queue `{release.queue}` is `StrictFIFO`: one workload that does not fit holds up "
+            "every replica behind it"
+        )
+        hint = "name another queue, or write `strategy: BestEffortFIFO` in this one"
+        yield at_setting(release, ("queue",), message, hint)
+
+
 @_BLOCKED.on_objects("ClusterQueue")
 def _blocked(item: Json, scene: Scene) -> Iterator[Spot]:
-    if text(item, "spec", "queueingStrategy") == "StrictFIFO":
+    known, strategy = described(item, scene), text(item, "spec", "queueingStrategy")
+    if strategy == "StrictFIFO" and (known is None or known.strategy != strategy):
         message = (
             f"one model that does not fit into {name_of(item)} holds up every replica behind it"
         )
@@ -186,7 +200,8 @@ _STOPPED = BOOK.warning(
 
 @_STOPPED.on_objects("ClusterQueue", "LocalQueue")
 def _stopped(item: Json, scene: Scene) -> Iterator[Spot]:
-    if text(item, "spec", "stopPolicy") == "Hold":
+    known, policy = described(item, scene), text(item, "spec", "stopPolicy")
+    if policy == "Hold" and (known is None or known.stop != policy):
         message = f"{name_of(item)} admits no Pod any more: a replica that restarts does not return"
         hint = "move its models to another queue first, or write `None`"
         yield Spot(message, ("spec", "stopPolicy"), hint)
@@ -199,6 +214,33 @@ _GONE = BOOK.warning(
     "kubernetes-sigs/kueue#1603",
     remedy="Set `preemption.reclaimWithinCohort: Any`, or lend nothing.",
 )
+
+
+@_GONE.on_environment
+def _never_back(environment: Environment) -> Iterator[Finding]:
+    for name, queue in environment.queues.items():
+        others = [each for each in environment.queues.values() if each is not queue]
+        cohort = environment.cohorts.get(queue.cohort)
+        has_borrowers = any(each.cohort == queue.cohort for each in others) or bool(
+            cohort and cohort.parent
+        )
+        reclaims = queue.preemption.reclaim != "Never" or not queue.cohort
+        if not reclaims and has_borrowers and _grants_to_others(queue):
+            message = (
+                f"queue `{name}` lends to its cohort and never reclaims: what waits in it waits "
+                "until whoever borrowed is done"
+            )
+            place = ("queues", name, "preemption", "reclaimWithinCohort")
+            yield in_environment(environment, place, message, "write `Any`, or lend nothing")
+
+
+def _grants_to_others(queue: Queue) -> bool:
+    """Say whether a queue owns what it may lend; without a limit, everything is lent."""
+    return any(
+        amount(grant["nominalQuota"]) and amount(grant.get("lendingLimit", 1)) != 0
+        for flavor in queue.flavors
+        for grant in flavor["resources"]
+    )
 
 
 @_GONE.on_objects("ClusterQueue")
@@ -239,6 +281,18 @@ _FAIR = BOOK.warning(
     evidence="kubernetes-sigs/kueue@apis/kueue/v1beta2/clusterqueue_types.go",
     remedy="Remove `borrowWithinCohort`, or the weight.",
 )
+
+
+@_FAIR.on_environment
+def _fair_and_borrowing(environment: Environment) -> Iterator[Finding]:
+    for name, queue in environment.queues.items():
+        if queue.preemption.borrow and queue.weight:
+            message = (
+                f"queue `{name}` has a weight, and with fair sharing nothing borrows like this"
+            )
+            place = ("queues", name, "preemption", "borrowWithinCohort")
+            hint = "remove it, or `fairSharing`"
+            yield in_environment(environment, place, message, hint)
 
 
 @_FAIR.on_objects("ClusterQueue")

@@ -279,10 +279,11 @@ _SUSPENDED = BOOK.error(
 )
 
 
-@_SUSPENDED.on_objects("Job")
+@_SUSPENDED.on_objects("Job", "TrainJob", "PyTorchJob")
 def _suspended(item: Json, scene: Scene) -> Iterator[Spot]:
     if label(item, QUEUE) and at(item, "spec", "suspend") is not None:
-        message = "Kueue suspends and starts the Job, and Argo CD would set `suspend` back"
+        kind = item["kind"]
+        message = f"Kueue suspends and starts the {kind}, and Argo CD would set `suspend` back"
         yield Spot(message, ("spec", "suspend"), "remove it")
 
 

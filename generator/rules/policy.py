@@ -30,6 +30,19 @@ def _unpinned(release: Release) -> Iterator[Finding]:
             message = f"{reason}, and {release.environment.name} takes pinned artifacts only"
             hint = "pin it: an image by digest, a Hugging Face model by revision"
             yield in_version(release, variant, (), message, hint)
+    yield from _unpinned_beside(release)
+
+
+def _unpinned_beside(release: Release) -> Iterator[Finding]:
+    """Look at what stands beside a predictor: it changes what the same model answers."""
+    for component in release.stable.components:
+        if component.image and "@sha256:" not in component.image:
+            message = (
+                f"{component.image} has no digest, and {release.environment.name} takes pinned "
+                "artifacts only"
+            )
+            place = ("serving", component.kind, "image")
+            yield at_setting(release, place, message, "add `@sha256:<digest>`")
 
 
 _MOVING = ("main", "master", "HEAD", "latest")
@@ -83,6 +96,7 @@ def _few_replicas(release: Release) -> Iterator[Finding]:
 
 _LEAST = {
     "InferenceService": ("predictor", "minReplicas"),
+    "LLMInferenceService": ("replicas",),
     "ScaledObject": ("minReplicaCount",),
     "HorizontalPodAutoscaler": ("minReplicas",),
     "Deployment": ("replicas",),

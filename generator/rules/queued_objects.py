@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from generator import namespaces
 from generator.queues import capacity
 from generator.queues.demand import amount, told
 from generator.records import Flavor, Json, Queue, Release
-from generator.rules import Book, Scene, Spot
+from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import block, entries, name_of, number, text
 from generator.rules.kueue import amount as exact
 from generator.rules.kueue import (
@@ -21,6 +22,7 @@ from generator.rules.kueue import (
     queue_places,
     servers,
 )
+from generator.rules.places import at_setting
 from generator.schema import suggestion
 from generator.settings import origin
 from generator.yamlio import Pointer
@@ -208,6 +210,16 @@ _OUT_OF_BOUNDS = BOOK.error(
 )
 
 
+@_OUT_OF_BOUNDS.on_release
+def _model_out_of_bounds(release: Release) -> Iterator[Finding]:
+    """Judge by the environment's own LimitRange what a model says itself."""
+    bounds = namespaces.limits(release.environment.document)
+    container = {"resources": release.serving.resources}
+    bound = {"max": bounds.maximum, "min": bounds.minimum}
+    for side, key, spot in _outside(release.environment.namespace, bound, (), container):
+        yield at_setting(release, _setting(release, side, key), spot.message, spot.hint)
+
+
 @_OUT_OF_BOUNDS.on_objects("*")
 def _out_of_bounds(item: Json, scene: Scene) -> Iterator[Spot]:
     bounds = [
@@ -270,6 +282,23 @@ _COUNTED = {
     for key in ("cpu", "memory")
     for prefix, side in (("", "requests"), ("requests.", "requests"), ("limits.", "limits"))
 }
+
+
+@_UNSAID.on_release_with("deployment")
+def _model_unsaid(release: Release) -> Iterator[Finding]:
+    """Ask what the LimitRange does not fill in; the runtimes of KServe name their own."""
+    document = release.environment.document
+    filled = namespaces.limits(document).request
+    said = release.serving.resources["requests"].keys() | release.serving.resources["limits"].keys()
+    for each in namespaces.hard(document):
+        _, key = _COUNTED.get(each.key, ("", ""))
+        if key and key not in filled and key not in said:
+            message = (
+                f"{release.environment.name} counts {each.key} in `resourceQuota`, and the model "
+                "names none: its Pods are refused"
+            )
+            hint = f"add `resources: {{{key}: ...}}`, or `limitRange.defaultRequest` for all"
+            yield at_setting(release, ("serving", "resources"), message, hint)
 
 
 @_UNSAID.on_objects("Pod", *_COUNTS)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from generator import quantities
+from generator import namespaces, quantities
 from generator.queues import demand
 from generator.queues.demand import Demand
 from generator.records import Environment, Json, Release
-from generator.rules import Book, Rule, Scene, Spot
+from generator.rules import Book, Finding, Rule, Scene, Spot
 from generator.rules.fields import at, block, name_of, number, text
 from generator.rules.kueue import amount
+from generator.rules.places import in_environment
 
 BOOK = Book("quota")
 
@@ -45,22 +46,42 @@ _BELOW = BOOK.warning(
 )
 
 
+@_BELOW.on_environment
+def _below(environment: Environment) -> Iterator[Finding]:
+    lines = {each.key: each for each in namespaces.hard(environment.document)}
+    hard = {key: line.amount for key, line in lines.items()}
+    for key, message, hint in _less_than_granted(hard, environment):
+        yield in_environment(environment, lines[key].pointer, message, hint)
+
+
 @_BELOW.on_objects("ResourceQuota")
-def _below(item: Json, scene: Scene) -> Iterator[Spot]:
-    if at(item, "spec", "scopes") or at(item, "spec", "scopeSelector"):
-        return
-    granted = _granted(scene.environment)
-    for key, hard in block(item, "spec", "hard").items():
+def _below_in(item: Json, scene: Scene) -> Iterator[Spot]:
+    for key, message, hint in _less_than_granted(_hard(item), scene.environment):
+        yield Spot(message, ("spec", "hard", key), hint)
+
+
+def _hard(item: Json) -> Json:
+    """Give what a ResourceQuota counts of all Pods; one with a scope counts some of them."""
+    has_scope = at(item, "spec", "scopes") or at(item, "spec", "scopeSelector")
+    return {} if has_scope else block(item, "spec", "hard")
+
+
+_Told = tuple[str, str, str]
+"""The key of a ResourceQuota, what is wrong with it, and what to write instead."""
+
+
+def _less_than_granted(hard: Mapping[str, Any], environment: Environment) -> Iterator[_Told]:
+    granted = _granted(environment)
+    for key, written in hard.items():
         resource = str(key).removeprefix("requests.")
-        most = amount(hard)
+        most = amount(written)
         if most is not None and most < granted.get(resource, 0):
             enough = _told(granted[resource], resource)
             message = (
-                f"the queues of the namespace grant {enough} {resource}, and "
-                f"{hard} may be requested: beyond that, Pods are refused (waiting ones count too)"
+                f"the queues of the namespace grant {enough} {resource}, and {written} "
+                "may be requested: beyond that, Pods are refused (waiting ones count too)"
             )
-            hint = f"raise it to {enough}, or lower the queues' quota"
-            yield Spot(message, ("spec", "hard", key), hint)
+            yield key, message, f"raise it to {enough}, or lower the queues' quota"
 
 
 def _granted(environment: Environment) -> dict[str, Fraction]:
@@ -89,26 +110,37 @@ _SHORT = BOOK.error(
 )
 
 
-def short_of(
+def short_of(environment: Environment, demands: Iterable[Demand]) -> Iterator[tuple[Rule, Finding]]:
+    """Compare an environment's own ResourceQuota with the minimum of all of its models."""
+    lines = {each.key: each for each in namespaces.hard(environment.document)}
+    hard = {key: line.amount for key, line in lines.items()}
+    for key, message, hint in _less_than_asked(hard, environment, demands):
+        yield _SHORT, in_environment(environment, lines[key].pointer, message, hint)
+
+
+def short_in(
     item: Json, environment: Environment, demands: Iterable[Demand]
 ) -> Iterator[tuple[Rule, Spot]]:
-    """Compare a ResourceQuota with the minimum of all models of its namespace.
+    """Compare a ResourceQuota of an own template with the minimum of all models."""
+    for key, message, hint in _less_than_asked(_hard(item), environment, demands):
+        yield _SHORT, Spot(message, ("spec", "hard", key), hint)
 
-    What the queues grant beyond it is another rule's, at the same place.
-    """
-    if at(item, "spec", "scopes") or at(item, "spec", "scopeSelector"):
-        return
-    asked, granted = _asked(environment, demands), _granted(environment)
-    for key, hard in block(item, "spec", "hard").items():
+
+def _less_than_asked(
+    hard: Mapping[str, Any], environment: Environment, demands: Iterable[Demand]
+) -> Iterator[_Told]:
+    """Leave out what the queues grant beyond it: that is another rule's, at the same place."""
+    asked, granted = _asked(environment, demands) if hard else {}, _granted(environment)
+    for key, written in hard.items():
         resource = str(key).removeprefix("requests.").removeprefix("count/")
-        most = amount(hard)
+        most = amount(written)
         if most is not None and granted.get(resource, 0) <= most < asked.get(resource, 0):
             enough = _told(asked[resource], resource)
             message = (
                 f"the models of {environment.name} have {enough} {resource} at minimum replicas, "
-                f"and {hard} is allowed: the last Pods are refused"
+                f"and {written} is allowed: the last Pods are refused"
             )
-            yield _SHORT, Spot(message, ("spec", "hard", key), f"raise it to {enough} at least")
+            yield key, message, f"raise it to {enough} at least"
 
 
 def _asked(environment: Environment, demands: Iterable[Demand]) -> dict[str, Fraction]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator import runtimes
+from generator import namespaces, runtimes
 from generator.problems import Where
 from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
@@ -154,12 +154,16 @@ _CLAIM = BOOK.warning(
     "A volume that one node may mount keeps every replica on another node from starting.",
     evidence="kserve/kserve#3409, "
     "kubernetes/website@content/en/docs/concepts/storage/persistent-volumes.md",
-    remedy="Use a claim that many nodes may mount, an object storage, or one replica; silence "
-    "the rule for a claim that is ReadOnlyMany or ReadWriteMany.",
+    remedy="Use a claim that many nodes may mount, an object storage, or one replica; list the "
+    "claim in the environment's `volumes`, which says who may mount it, or silence the rule.",
 )
 
 
-def _shared(claim: str, replicas: int) -> tuple[str, str]:
+def _shared(claim: str, replicas: int, mode: str = "") -> tuple[str, str]:
+    if mode:
+        message = f"up to {replicas} Pods mount volume `{claim}`, which is {mode}"
+        hint = f"write `accessMode: ReadOnlyMany` in `volumes.{claim}`, or have one replica"
+        return f"{message}: those on a second node never start", hint
     message = (
         f"up to {replicas} Pods mount the claim `{claim}`: unless it is ReadOnlyMany or "
         "ReadWriteMany, those on a second node never start"
@@ -178,11 +182,14 @@ def _claim_of_many(release: Release) -> Iterator[Finding]:
         claim = _claim(variant.artifact.uri)
         if claim:
             pods[claim] = pods.get(claim, 0) + variant.scaling.maximum
+    known = namespaces.claims(release.environment.document) if pods else {}
     for variant in release.variants if pods else ():
         claim = _claim(variant.artifact.uri)
-        total = pods.pop(claim, 0)
-        if total > 1:
-            yield in_version(release, variant, ("uri",), *_shared(claim, total))
+        total, own = pods.pop(claim, 0), known.get(claim)
+        mode = own.access_mode if own else ""
+        is_of_many = mode.endswith("Many") or (known and own is None)
+        if total > 1 and not is_of_many:
+            yield in_version(release, variant, ("uri",), *_shared(claim, total, mode))
 
 
 @_CLAIM.on_objects("InferenceService")

@@ -10,6 +10,7 @@ from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import entries, text
 from generator.rules.kserve import components, uris
 from generator.rules.places import in_version
+from generator.schema import nearest
 from generator.yamlio import Pointer
 
 BOOK = Book("serving")
@@ -48,7 +49,30 @@ _INSTEAD = {
     "s3a": "s3://<bucket>/<path>",
     "huggingface": "hf://<organisation>/<model>:<revision>",
     "docker": "oci://<image>@sha256:<digest>",
+    "file": "pvc://<claim>/<path>",
 }
+_ITS_OWN = "file"
+"""What KServe takes and looks for in the container of its own initializer, where nothing is."""
+
+
+@_SCHEME.on_release_with("kserve")
+def _storage_that_nobody_knows(release: Release) -> Iterator[Finding]:
+    for place, uri in _uris(release):
+        scheme = uri.partition(":/")[0]
+        if scheme in _SCHEMES and scheme != _ITS_OWN:
+            continue
+        near = _INSTEAD.get(scheme) or _near(scheme, uri)
+        message = f"KServe fetches nothing from `{scheme}:/`, so {uri} would never be loaded"
+        yield in_version(release, release.variants[place], ("uri",), message, f"write {near}")
+
+
+def _near(scheme: str, uri: str) -> str:
+    likely = nearest(scheme, _SCHEMES - {_ITS_OWN})
+    rest = uri.partition(":/")[2].lstrip("/")
+    return f"`{likely}://{rest}`" if likely else f"one of {_USUAL}"
+
+
+_USUAL = "gs://, s3://, hf://, pvc://, oci://, https://, hdfs://"
 
 
 @_SCHEME.on_objects("InferenceService")
@@ -57,8 +81,7 @@ def _storage_that_is_not_known(item: Json, scene: Scene) -> Iterator[Spot]:
         scheme, _, rest = uri.partition(":/")
         if rest and scheme not in _SCHEMES:
             message = f"KServe fetches nothing from `{scheme}:/`, so {uri} would never be loaded"
-            known = "gs://, s3://, hf://, pvc://, oci://, https://, hdfs://"
-            yield Spot(message, place, f"write {_INSTEAD.get(scheme, f'one of {known}')}")
+            yield Spot(message, place, f"write {_INSTEAD.get(scheme, f'one of {_USUAL}')}")
 
 
 _PLAIN = BOOK.warning(

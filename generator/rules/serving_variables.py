@@ -106,10 +106,10 @@ _SECRET = BOOK.error(
     "S024",
     "A secret in `env` is in Git for ever, for everybody who can read the repository.",
     evidence=_SECRETS,
-    remedy="Keep it in a Secret and name it in `serving.serviceAccount.secrets`, or with "
-    "`valueFrom.secretKeyRef` in an own template; then change the secret.",
+    remedy="Keep it in a Secret and name that in `serving.secrets.variables`; storage credentials "
+    "in `serving.serviceAccount.secrets`. Then change the secret.",
 )
-_CREDENTIALS = frozenset(
+CREDENTIALS = frozenset(
     {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACEHUB_API_TOKEN"}
     | {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "MINIO_SECRET_KEY", "S3_SECRET_KEY"}
     | {"AZURE_CLIENT_SECRET", "AZ_CLIENT_SECRET", "AZURE_STORAGE_ACCESS_KEY"}
@@ -117,12 +117,16 @@ _CREDENTIALS = frozenset(
     | {"VLLM_API_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "GITHUB_TOKEN"}
     | {"DATABASE_PASSWORD", "DB_PASSWORD", "POSTGRES_PASSWORD", "PGPASSWORD", "REDIS_PASSWORD"}
 )
-_KEEP = "put it into a Secret and name that in `serviceAccount.secrets`; then change the secret"
+"""What is a secret by its whole name; `rules.workload` has names that end like one."""
+_KEEP = (
+    "name a Secret that has it in `serving.secrets.variables`, or storage credentials in "
+    "`serviceAccount.secrets`; then change the secret"
+)
 
 
 def _is_told(name: str, value: str) -> bool:
     """Say whether a variable is a secret by its name, and not by its value, which is D005's."""
-    return name in _CREDENTIALS and bool(value) and not LOOKS_SECRET.search(value)
+    return name in CREDENTIALS and bool(value) and not LOOKS_SECRET.search(value)
 
 
 @_SECRET.on_release

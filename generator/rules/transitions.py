@@ -21,9 +21,24 @@ def both(step: Step) -> tuple[Release, Release] | None:
 
 
 def routed(step: Step) -> tuple[Release, Release] | None:
-    """Give a model before and after, if a route shares its requests all along."""
+    """Give a model before and after, if weights share its requests all along, ready or not."""
     pair = both(step)
-    return pair if pair and pair[0].strategy == pair[1].strategy == "route" else None
+    return pair if pair and pair[0].strategy == pair[1].strategy in _WEIGHTED else None
+
+
+_WEIGHTED = ("route", "predictors")
+
+
+def experimented(step: Step) -> tuple[Release, Release] | None:
+    """Give a model before and after, if an Experiment of Seldon's shares its requests all along."""
+    pair = both(step)
+    return pair if pair and pair[0].strategy == pair[1].strategy == "experiment" else None
+
+
+def grouped(step: Step) -> tuple[Release, Release] | None:
+    """Give a model before and after, if a group of KServe's shares its requests all along."""
+    pair = both(step)
+    return pair if pair and pair[0].strategy == pair[1].strategy == "group" else None
 
 
 def native(step: Step) -> tuple[Release, Release] | None:
