@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import cache
 
 from generator import autoscaling, minors, naming, native, quantities, settings
 from generator.aspects import registry as aspects
+from generator.backends import pods
 from generator.backends import registry as backends
-from generator.backends.contract import Ask
+from generator.backends.contract import Ask, Backend
 from generator.documents import Document
 from generator.gate import measures
 from generator.problems import Problem
-from generator.records import Environment, Json, Strategy
+from generator.records import NAMED, Environment, Json, Strategy
 from generator.schema import suggestion
 from generator.settings import Settings
 
@@ -29,43 +31,90 @@ def of_model(model: Document, environments: dict[str, Environment]) -> Iterator[
             hint = suggestion(name, environments)
             yield model.problem("E301", message, ("environments", name), hint=hint, key=True)
     yield from _serving(model)
-    yield from _timeouts(model)
+    yield from _timeouts(model, environments)
+    live = [environments[name] for name in model.data["environments"] if name in environments]
+    yield from pods.unheard(model, live)
     yield from _artifacts(model)
 
 
 def _serving(model: Document) -> Iterator[Problem]:
     serving = model.data["serving"]
     backend = backends.of_model(model)
-    for other in backends.BACKENDS:
-        for key in other.keys:
-            if key in serving and key not in backend.keys:
+    for place in _serving_blocks(model):
+        for key, other in _keys_of_others(backend).items():
+            if model.has((*place, key)):
                 message = (
-                    f"`serving.{key}` is for `backend: {other.name}`, and this is "
+                    f"`serving.{key}` is for `backend: {other}`, and this is "
                     f"`backend: {backend.name}`"
                 )
-                yield model.problem("E303", message, ("serving", key), hint="remove it", key=True)
+                yield model.problem("E303", message, (*place, key), hint="remove it", key=True)
     needed, hint = backend.needed
     if needed and needed not in serving:
         message = f"`serving.{needed}` is missing, and `backend: {backend.name}` needs it"
         yield model.problem("E302", message, ("serving",), hint=hint, key=True)
 
 
-def _timeouts(model: Document) -> Iterator[Problem]:
-    """Nothing would read the timeout of a Deployment; the environment's default is no mistake."""
+def _serving_blocks(model: Document) -> Iterator[tuple[str, ...]]:
+    """Lead to all that a model says of serving: of every environment, and of one."""
+    yield ("serving",)
+    yield from (("environments", name, "serving") for name in model.data["environments"])
+
+
+@cache
+def _keys_of_others(backend: Backend) -> dict[str, str]:
+    """Give the keys that a backend does not read, each with one that does."""
+    found = ((key, other.name) for other in reversed(backends.BACKENDS) for key in other.keys)
+    return {key: name for key, name in found if key not in backend.keys}
+
+
+def _timeouts(model: Document, environments: dict[str, Environment]) -> Iterator[Problem]:
+    """Nothing would read the timeout of a Deployment without a route.
+
+    The environment's default is no mistake, and the model's own none if any environment reads it.
+    """
     if model.data["serving"].get("backend") != "deployment":
         return
-    blocks = (("environments", name, "serving") for name in model.data["environments"])
-    for block in (("serving",), *blocks):
-        pointer = (*block, "timeout")
-        if model.has(pointer):
-            message = "a plain Deployment has no `timeout`: your image alone decides"
-            yield model.problem("E303", message, pointer, hint="remove it", key=True)
+    names = [name for name in model.data["environments"] if name in environments]
+    published = {name: _has_route(model, environments[name]) for name in names}
+    for block in _serving_blocks(model):
+        read = any(published.values()) if len(block) == 1 else published.get(block[1], True)
+        if model.has((*block, "timeout")) and not read:
+            message = "a Deployment without a route has no `timeout`: your image alone decides"
+            yield model.problem("E303", message, (*block, "timeout"), hint="remove it", key=True)
+
+
+def _has_route(model: Document, environment: Environment) -> bool:
+    merged = settings.of(model, environment)
+    return backends.of(merged).is_published(Ask(model, environment, merged), "single")
 
 
 def _artifacts(model: Document) -> Iterator[Problem]:
     backend = backends.of_model(model)
     for version, artifact in model.data["versions"].items():
+        yield from _of_others(model, version, artifact)
+        yield from _of_a_registry(model, version, artifact)
         yield from backend.artifact_problems(model, version, artifact)
+
+
+def _of_a_registry(model: Document, version: str, artifact: Json) -> Iterator[Problem]:
+    """Refuse an address that means something in a tracking server alone, today and to gen only."""
+    uri = str(artifact.get("uri", ""))
+    if uri.startswith(("models:/", "runs:/")):
+        message = f"{uri} is an address in a tracking server, which no cluster asks"
+        command = f"gen version add {model.name} <another version> --uri {uri}"
+        hint = f"`{command}` writes where the files are and what they came from"
+        yield model.problem("E204", message, ("versions", version, "uri"), hint=hint)
+
+
+def _of_others(model: Document, version: str, artifact: Json) -> Iterator[Problem]:
+    """Refuse what a version says to another backend alone."""
+    backend = backends.of_model(model)
+    for other in backends.BACKENDS:
+        for key in other.versions:
+            if key in artifact and key not in backend.versions:
+                message = f"`{key}` is for `backend: {other.name}`, and this is `{backend.name}`"
+                pointer = ("versions", version, key)
+                yield model.problem("E303", message, pointer, hint="remove it", key=True)
 
 
 def of_release(
@@ -77,8 +126,9 @@ def of_release(
     yield from refused or _sharing(model, environment, merged, strategy)
     yield from _queue(environment, merged)
     yield from _gpu(environment, merged)
-    yield from _amounts(merged)
-    yield from _limits(merged)
+    for block in _SIZED:
+        yield from _amounts(merged, (*block, "resources"))
+        yield from _limits(merged, (*block, "resources"))
     yield from _scaling(model, environment, merged, strategy)
     yield from _rollout(merged)
     yield from _lengths(model, environment, merged, strategy)
@@ -119,6 +169,8 @@ def _versions(model: Document, environment: str) -> Iterator[Problem]:
 def _sharing(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy
 ) -> Iterator[Problem]:
+    if strategy == "predictors" and environment.gateway:
+        yield from _copies(model, environment)
     if strategy == "route":
         yield from _copies(model, environment)
         return
@@ -135,7 +187,18 @@ def _sharing(
 
 def takes(strategy: Strategy, key: str) -> bool:
     """Say whether versions that share traffic in this way may have a canary, or another role."""
-    return strategy == "route" or (key == "canary" and strategy in ("knative", "native"))
+    return key in _TAKEN[strategy]
+
+
+_TAKEN: dict[Strategy, tuple[str, ...]] = {
+    "route": ("canary", "standby", "shadow", "header"),
+    "group": ("canary", "standby"),
+    "experiment": ("canary", "standby", "shadow", "header"),
+    "predictors": ("canary", "standby", "shadow", "header"),
+    "knative": ("canary",),
+    "native": ("canary",),
+    "single": (),
+}
 
 
 def _shared_keys(block: Json, strategy: Strategy) -> Iterator[tuple[str, ...]]:
@@ -177,6 +240,11 @@ _ALONE = {
         "Knative makes the route itself, which copies nothing and looks at no header",
         f"remove it, or {_STANDARD}",
     ),
+    ("group", "routed"): (
+        "L003",
+        "KServe makes the route of a group, which copies nothing and looks at no header",
+        "remove it, or try the version with `canary`",
+    ),
     ("native", "shared"): (
         "C033",
         "`canaryStrategy: native` knows a canary and no third version",
@@ -195,12 +263,9 @@ def why_alone(
     environment: Environment, merged: Settings, strategy: Strategy, key: str
 ) -> tuple[str, str, str]:
     """Give the code of the rule that forbids a key, why, and the way out."""
-    if merged.get("serving", "backend") == "deployment":
-        return (
-            "C004",
-            "a plain Deployment is updated in place",
-            "serve with `backend: kserve`, or remove it",
-        )
+    reason, hint = backends.of(merged).alone()
+    if reason:
+        return "C004", reason, hint
     found = _ALONE.get((strategy, "routed" if key in _ONLY_BEHIND_A_ROUTE else "shared"))
     return found or (
         "C002",
@@ -246,11 +311,15 @@ def _flavors(name: str, usable: list[str]) -> str:
 _LEAST_MEMORY, _MOST_CPU = 2**20, 1024
 
 
-def _amounts(merged: Settings) -> Iterator[Problem]:
+_SIZED = (("serving",), ("serving", "transformer"), ("serving", "explainer"))
+"""The blocks that may say how much one of their Pods gets."""
+
+
+def _amounts(merged: Settings, sized: tuple[str, ...]) -> Iterator[Problem]:
     """Refuse what is an amount to Kubernetes and cannot be meant: 512m of memory is half a byte."""
-    resources = merged.get("serving", "resources") or {}
+    resources = merged.get(*sized) or {}
     for block, amounts in (((), resources), (("limits",), resources.get("limits", {}))):
-        place = ("serving", "resources", *block)
+        place = (*sized, *block)
         memory, cpu = amounts.get("memory"), amounts.get("cpu")
         if memory is not None and quantities.parse(memory) < _LEAST_MEMORY:
             message = f"{memory} of memory is less than a MiB: {_unit(str(memory))}"
@@ -273,26 +342,30 @@ def _more(memory: str) -> str:
     return f"did you mean `{number}{'Gi' if '.' in number else unit}`?"
 
 
-def _limits(merged: Settings) -> Iterator[Problem]:
-    resources = merged.get("serving", "resources") or {}
+def _limits(merged: Settings, sized: tuple[str, ...]) -> Iterator[Problem]:
+    resources = merged.get(*sized) or {}
     for key, limit in resources.get("limits", {}).items():
         request = resources.get(key)
         if request is not None and quantities.parse(limit) < quantities.parse(request):
             message = f"the {key} limit {limit} is below the request {request}"
-            pointer = ("serving", "resources", "limits", key)
+            pointer = (*sized, "limits", key)
             yield merged.problem("E303", message, pointer, "a limit is at least the request")
 
 
 def _scaling(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy
 ) -> Iterator[Problem]:
-    yield from autoscaling.problems(merged, environment, knative=strategy == "knative")
+    ask, knative = Ask(model, environment, merged), strategy == "knative"
+    routed = environment.gateway is not None and backends.of(merged).is_published(ask, strategy)
+    yield from autoscaling.problems(merged, environment, knative=knative, routed=routed)
     if strategy == "native":
         return
     for role in settings.SCALED_APART:
         own = settings.of_role(model, environment.name, merged, role)
         if own is not merged:
-            yield from autoscaling.problems(own, environment, knative=strategy == "knative")
+            yield from autoscaling.problems(own, environment, knative=knative, routed=routed)
+        if role == "shadow" and role in model.data["environments"][environment.name]:
+            yield from autoscaling.unseen(model, environment.name, own, knative=knative)
 
 
 def _rollout(merged: Settings) -> Iterator[Problem]:
@@ -312,7 +385,7 @@ def _lengths(
     backend, namespace = backends.of(merged), environment.namespace
     block = model.data["environments"][environment.name]
     knative = strategy == "knative"
-    is_named = strategy in ("route", "native")
+    is_named = strategy in NAMED
     for keys, version in live_versions(block) if is_named else [((), "")]:
         name = f"{model.name}-{version}" if version else model.name
         code, what, longest = max(

@@ -11,11 +11,12 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from itertools import pairwise
+from typing import NamedTuple
 
 from generator.backends import registry as backends
 from generator.objects import kustomize
 from generator.problems import Problem, Where
-from generator.records import Json, Release
+from generator.records import Json, Need, Release
 
 DELIVERY = "argocd"
 """Stands for the cluster that Argo CD runs in, whatever its address."""
@@ -33,11 +34,34 @@ def of_identities(cluster: str, identities: Iterable[kustomize.Identity]) -> lis
 
 def of_release(release: Release) -> list[str]:
     """Claim what nobody renders and controllers make, and the hosts of a release."""
-    server, namespace = release.environment.server, release.environment.namespace
+    server, namespace = release.environment.cluster, release.environment.namespace
     backend = backends.of_release(release)
     hosts = [*([release.host] if release.host else ()), *backend.hosts(release)]
     made = ("\t".join((server, m.group, m.kind, namespace, m.name)) for m in backend.made(release))
-    return [*(f"{server}\t\thost\t\t{host}" for host in hosts), *made]
+    answers = (answer(release, release.model, each) for each in backend.answers(release))
+    return [*(f"{server}\t\thost\t\t{host}" for host in hosts), *made, *answers]
+
+
+def answer(release: Release, model: str, protocol: str) -> str:
+    """Claim to be the model that answers over a protocol beside a release; others may need it."""
+    environment = release.environment
+    place = (environment.cluster, "", f"answer over {protocol}", environment.namespace)
+    return "\t".join((*place, model))
+
+
+class Wanted(NamedTuple):
+    """What a subject needs of another one: the claim, and what it says of it."""
+
+    claim: str
+    need: Need
+    environment: str
+
+
+def wanted_by(release: Release) -> list[Wanted]:
+    """List what a release needs of others."""
+    needs = backends.of_release(release).needs(release)
+    name = release.environment.name
+    return [Wanted(answer(release, need.model, need.protocol), need, name) for need in needs]
 
 
 def digest(claim: str) -> int:
@@ -56,11 +80,24 @@ class Fleet:
     def __init__(self) -> None:
         self._claims = array("Q")
         self._ends: list[tuple[int, str]] = []
+        self._needs: dict[str, array[int]] = {}
 
-    def add(self, subject: str, claims: bytes) -> None:
-        """Remember the packed claims of a subject: within it, Kustomize refuses doubles."""
+    def add(self, subject: str, claims: bytes, needs: bytes = b"") -> None:
+        """Remember the packed claims of a subject: within it, Kustomize refuses doubles.
+
+        `needs` are claims that somebody has to make, packed alike.
+        """
         self._claims.frombytes(claims)
         self._ends.append((len(self._claims), subject))
+        if needs:
+            self._needs[subject] = array("Q", needs)
+
+    def unmet(self) -> dict[str, set[int]]:
+        """Find the needs of each subject that nobody meets."""
+        asked = {need for needs in self._needs.values() for need in needs}
+        missing = asked.difference(self._claims) if asked else asked
+        found = {subject: missing.intersection(needs) for subject, needs in self._needs.items()}
+        return {subject: needs for subject, needs in found.items() if needs}
 
     def problems(self, claims_of: Callable[[str], Iterable[str]]) -> list[Problem]:
         """Find what two subjects claim. `claims_of` gives a subject's claims in words again."""

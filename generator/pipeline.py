@@ -216,7 +216,7 @@ class _Run:
         demands: list[tuple[str, str]] = []
         for subject, done in self._all_done():
             problems += done.problems
-            together.add(subject.path, done.proof.claims)
+            together.add(subject.path, done.proof.claims, done.proof.needs)
             demands.append((subject.name, done.proof.demands))
             _count(outcome, done)
             if self._memory is not None:
@@ -224,6 +224,7 @@ class _Run:
             if self._tree is not None:
                 self._settle(self._tree, subject, done)
         problems += together.problems(self._repository.claims_of)
+        problems += self._repository.unmet(together.unmet(), errors(problems))
         short = self._repository.short_of(demands)
         problems += short
         outcome.warned += len(short)
@@ -287,6 +288,7 @@ class _Run:
             demands="\n".join(rendered.demands),
             silenced=rendered.silenced,
             until=rendered.until,
+            needs=fleet.packed(each.claim for each in rendered.wanted),
         )
         return Done(problems, changes, deletions, proof)
 

@@ -6,14 +6,16 @@ and patches are derived from the files themselves, so that none is forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
+from generator import lineage, namespaces
 from generator.aspects import registry as aspects
 from generator.aspects.contract import Kind, Piece
 from generator.backends import registry as backends
 from generator.problems import GenError, Problem, Where
 from generator.records import (
+    APART,
     ARGOCD,
     RENDERED,
     ArgoCD,
@@ -73,7 +75,9 @@ def applications_path(environment: str) -> str:
 
 
 def base(release: Release) -> list[PlannedFile]:
-    """Plan the base of a model: only what cannot differ between environments."""
+    """Plan the base of a model: only what cannot differ between environments, if anything."""
+    if not backends.of_release(release).has_base:
+        return []
     folder = _Folder(base_path(release.model), release.document.path, _context(release))
     for name in backends.of_release(release).base(release):
         folder.add(name, f"base/{name}.j2")
@@ -86,12 +90,18 @@ def overlay(release: Release, digest: str, extras: Collection[Extra] = ()) -> li
     `digest` is of the base's files, `extras` are the own templates of what no built-in one makes.
     """
     path = overlay_path(release.environment.name, release.model)
-    folder = _Folder(
-        path, release.document.path, _context(release), comments=(f"base sha256:{digest}",)
-    )
-    namespace = release.environment.namespace
-    if release.strategy != "route":
+    namespace, backend = release.environment.namespace, backends.of_release(release)
+    comments = (f"base sha256:{digest}",) if backend.has_base else ()
+    folder = _Folder(path, release.document.path, _context(release), comments=comments)
+    if not backend.has_base:
+        folder.context["mirror"] = [_mirror(release.shadow)] if release.shadow else []
+        folder.add_pieces(backend.whole(release))
+        _shared(folder, release, extras)
+        return folder.closed(_OVERLAY, namespace=namespace)
+    if release.strategy not in APART:
         _workload(folder, release, _described(release))
+        for name in backend.shared(release):
+            folder.add(name, f"overlay/{name}.j2")
         _shared(folder, release, extras)
         return folder.closed(_OVERLAY, namespace=namespace, below=base_path(release.model))
     files: list[PlannedFile] = []
@@ -101,8 +111,9 @@ def overlay(release: Release, digest: str, extras: Collection[Extra] = ()) -> li
         suffix = f"-{variant.artifact.version}"
         files += version.closed(_OVERLAY, name_suffix=suffix, below=base_path(release.model))
         folder.resources.append(variant.artifact.version)
-    extra = {"mirror": [_mirror(release.shadow)]} if release.shadow else None
-    folder.add("http-route.yaml", "overlay/http-route.yaml.j2", extra)
+    if release.strategy == "route":
+        extra = {"mirror": [_mirror(release.shadow)]} if release.shadow else None
+        folder.add("http-route.yaml", "overlay/http-route.yaml.j2", extra)
     _shared(folder, release, extras)
     return [*folder.closed(_OVERLAY, namespace=namespace), *files]
 
@@ -125,7 +136,7 @@ def _mirror(shadow: Variant) -> Json:
     A part of them is copied since Gateway API 1.3, so that all of them are without a percentage
     (kubernetes-sigs/gateway-api@geps/gep-3171).
     """
-    backend = {"group": "", "kind": "Service", "name": shadow.service, "port": 80}
+    backend = {"group": "", "kind": "Service", "name": shadow.service, "port": shadow.port}
     part = {"percent": shadow.mirrored} if shadow.mirrored < 100 else {}
     return {"type": "RequestMirror", "requestMirror": {"backendRef": backend, **part}}
 
@@ -138,7 +149,8 @@ def _context(release: Release) -> Json:
 def _workload(folder: _Folder, release: Release, variant: Variant) -> None:
     """Plan the patches of one workload, one concern each, and its autoscaler."""
     backend = backends.of_release(release)
-    folder.context = {**folder.context, "variant": variant, **_kserve_facts(release, variant)}
+    own = {"variant": variant, "selector": backend.selector(release, variant)}
+    folder.context = {**folder.context, **own, **_kserve_facts(release, variant)}
     for concern in backend.concerns(release, variant):
         folder.patch(f"patch-{concern}.yaml", f"overlay/{backend.folder}/patch-{concern}.yaml.j2")
     if variant.scaling.autoscaler == "keda":
@@ -156,7 +168,10 @@ def _kserve_facts(release: Release, variant: Variant) -> Json:
     owner = variant.scaling.autoscaler
     is_kserves = owner in ("kpa", "knative-hpa", "kserve-hpa")
     return {
-        "mode_annotations": _mode_annotations(release.environment.mode, owner),
+        "mode_annotations": {
+            **_mode_annotations(release.environment.mode, owner),
+            **variant.scaling.annotations,
+        },
         "scale_metric": _SCALE_METRICS[variant.scaling.metric] if is_kserves else "",
     }
 
@@ -171,9 +186,13 @@ def _shared(folder: _Folder, release: Release, extras: Collection[Extra]) -> Non
     """Plan what all versions of a release use."""
     folder.add_extras(extras)
     folder.add_pieces(aspects.files(release))
+    if release.placement and release.placement.claim:
+        name = "resource-claim-template.yaml"
+        folder.add(name, f"overlay/{name}.j2")
     if release.serving.service_account:
         secrets = [{"name": name} for name in release.serving.service_account_secrets]
-        extra = {"service_account_secrets": secrets}
+        pull = [{"name": name} for name in release.serving.pull_secrets]
+        extra = {"service_account_secrets": secrets, "pull_secrets": pull}
         folder.add("service-account.yaml", "overlay/service-account.yaml.j2", extra)
 
 
@@ -187,12 +206,36 @@ def application(release: Release) -> PlannedFile:
             **_context(release),
             "path": overlay_path(environment, release.model),
             "base": base_path(release.model),
-            "sync_policy": _sync_policy(
-                "ApplyOutOfSyncOnly=true", argocd=release.environment.argocd
-            ),
+            "sync_policy": _models_policy(release.environment.argocd),
+            "subscriptions": _subscriptions(release.environment.argocd, release.owner),
+            "lineage": _lineage(release),
         },
         producer=release.document.path,
     )
+
+
+def _models_policy(argocd: ArgoCD) -> Json:
+    """Say how models sync: a difference that is ignored is left alone by the sync too."""
+    respect = ("RespectIgnoreDifferences=true",) if argocd.ignored else ()
+    return _sync_policy("ApplyOutOfSyncOnly=true", *respect, argocd=argocd)
+
+
+def _subscriptions(argocd: ArgoCD, owner: str) -> Mapping[str, str]:
+    """List the annotations that subscribe the owner; everybody else is subscribed by projects."""
+    return argocd.subscriptions_of.get(owner, {})
+
+
+def _lineage(release: Release) -> list[Json]:
+    """Say where each live version came from.
+
+    It stands in the Application: whatever KServe finds on an InferenceService it passes on to the
+    Pods, which restart (kserve/kserve#3710), and a route is not in every environment.
+    """
+    return [
+        {"name": f"{variant.artifact.version} {what}".strip(), "value": text}
+        for variant in release.in_order
+        for what, text in lineage.joined(variant.artifact.source)
+    ]
 
 
 def platform(environment: Environment, extras: Collection[Extra] = ()) -> list[PlannedFile]:
@@ -200,7 +243,8 @@ def platform(environment: Environment, extras: Collection[Extra] = ()) -> list[P
     folder = _Folder(
         platform_path(environment.name), environment.document.path, {"environment": environment}
     )
-    folder.add("namespace.yaml", "platform/namespace.yaml.j2")
+    labels = list(namespaces.pod_security(environment.document).items())
+    folder.add("namespace.yaml", "platform/namespace.yaml.j2", {"pod_security": labels})
     if environment.kueue:
         for flavor in environment.flavors.values():
             path = f"resource-flavor-{flavor.name}.yaml"
@@ -208,8 +252,9 @@ def platform(environment: Environment, extras: Collection[Extra] = ()) -> list[P
     for cohort in environment.cohorts.values():
         folder.add(f"cohort-{cohort.name}.yaml", "platform/cohort.yaml.j2", {"cohort": cohort})
     for queue in environment.queues.values():
+        context = {"queue": queue, "queue_namespace": environment.namespace}
         for kind in ("cluster-queue", "local-queue"):
-            folder.add(f"{kind}-{queue.name}.yaml", f"platform/{kind}.yaml.j2", {"queue": queue})
+            folder.add(f"{kind}-{queue.name}.yaml", f"platform/{kind}.yaml.j2", context)
     folder.add_pieces(aspects.platform(environment))
     folder.add_extras(extras)
     return folder.closed("platform/kustomization.yaml.j2")
@@ -235,6 +280,7 @@ def delivery(
             "application-platform",
             platform_path(environment.name),
         ),
+        *_application_set(environment, folder),
     )
     return [
         PlannedFile(
@@ -244,15 +290,34 @@ def delivery(
                 "environment": environment,
                 "path": source,
                 **kinds.get(template, {}),
-                "sync_policy": _sync_policy(
-                    *(("ServerSideApply=true",) if "platform" in template else ()),
-                    argocd=environment.argocd,
-                ),
+                "subscriptions": environment.argocd.subscriptions,
+                "sync_policy": _delivery_policy(template, environment.argocd),
             },
             producer=environment.document.path,
         )
         for path, template, source in planned
     ]
+
+
+def _application_set(environment: Environment, folder: str) -> Iterator[tuple[str, str, str]]:
+    """Plan what makes Applications of the files that are Applications otherwise.
+
+    The pattern means the same to the former globbing, which lets `*` match a slash, and to the new
+    one (argoproj/argo-cd@docs/operator-manual/applicationset/Generators-Git-File-Globbing.md).
+    """
+    if environment.argocd.application_set:
+        yield f"{folder}/applicationset.yaml", "application-set", f"{folder}/{_OF_MODELS}"
+
+
+_OF_MODELS = "application-[a-z]*.yaml"
+"""The files of models: the platform's own Application begins with `_`, which no model may."""
+
+
+def _delivery_policy(template: str, argocd: ArgoCD) -> Json:
+    if template == "application-set":
+        return _models_policy(argocd)
+    server_side = ("ServerSideApply=true",) if "platform" in template else ()
+    return _sync_policy(*server_side, argocd=argocd)
 
 
 def _allowed(
@@ -280,6 +345,8 @@ def _model_kinds(environment: Environment) -> list[Json]:
         shared.append(Kind("gateway.networking.k8s.io", "HTTPRoute"))
     if environment.keda:
         shared.append(Kind("keda.sh", "ScaledObject"))
+    if any(flavor.device_class for flavor in environment.flavors.values()):
+        shared.append(Kind("resource.k8s.io", "ResourceClaimTemplate"))
     return _distinct(*of_backends, *shared, *of_aspects)
 
 
@@ -288,7 +355,12 @@ def _platform_kinds(environment: Environment) -> Json:
     known = aspects.ASPECTS
     namespaced = (kind for each in known for kind in each.platform_kinds(environment))
     cluster = (kind for each in known for kind in each.cluster_kinds(environment))
-    return {"kinds": _distinct(*namespaced), "cluster_kinds": _distinct(*cluster)}
+    others = (name for each in known for name in each.platform_namespaces(environment))
+    return {
+        "kinds": _distinct(*namespaced),
+        "cluster_kinds": _distinct(*cluster),
+        "namespaces": list(dict.fromkeys(others)),
+    }
 
 
 def _kind(extra: Extra) -> Kind:
@@ -300,14 +372,19 @@ def _distinct(*kinds: Kind) -> list[Json]:
     return [{"group": group, "kind": kind} for group, kind in dict.fromkeys(kinds)]
 
 
-@cache
 def _sync_policy(*options: str, argocd: ArgoCD) -> Json:
-    """Say how an Application syncs; all that sync alike share one policy."""
+    """Say how an Application syncs."""
+    return _policy(*options, auto_sync=argocd.auto_sync, refreshes=argocd.refreshes)
+
+
+@cache
+def _policy(*options: str, auto_sync: bool, refreshes: bool) -> Json:
+    """Write a policy; all that sync alike share one."""
     retry = {key: value for key, value in SYNC_RETRY.items() if key != "refresh"}
     automated = {"prune": True, "selfHeal": True, "allowEmpty": False}
     return {
-        **({"automated": automated} if argocd.auto_sync else {}),
-        "retry": SYNC_RETRY if argocd.refreshes else retry,
+        **({"automated": automated} if auto_sync else {}),
+        "retry": SYNC_RETRY if refreshes else retry,
         "syncOptions": [*options, "FailOnSharedResource=true"],
     }
 

@@ -11,21 +11,30 @@ from typing import Any, Literal, NamedTuple
 from generator import minors
 from generator.documents import Document, has
 from generator.problems import Problem, Where
+from generator.queueing import AdmissionCheck, NodeTopology, Preemption, Priority
 from generator.yamlio import Pointer
 
 Json = dict[str, Any]
 """A piece of a Kubernetes object, ready to be placed by a template. Never changed once made."""
 
-Strategy = Literal["knative", "route", "native", "single"]
+Strategy = Literal["knative", "route", "group", "native", "experiment", "predictors", "single"]
 """How versions share traffic: revisions of one InferenceService, one InferenceService per version
-behind an HTTPRoute, predictors of one InferenceService behind a route of KServe's, or one workload
-that is updated in place."""
+behind an HTTPRoute, one LLMInferenceService per version in a group that KServe makes the route of,
+predictors of one InferenceService behind a route of KServe's, Models of Seldon's in an Experiment,
+predictors of a SeldonDeployment, or one workload that is updated in place."""
+
+APART: frozenset[Strategy] = frozenset(("route", "group"))
+"""Strategies in which every version is a workload of its own, with a folder and a suffix of its
+own: a promotion restarts none of them."""
+
+NAMED: frozenset[Strategy] = APART | {"native", "experiment", "predictors"}
+"""Strategies in which the name of what runs a version has the version in it."""
 
 Role = Literal["stable", "canary", "standby", "shadow"]
 """What a live version is for: to serve, to be tried with a part of the requests, to be gone back to
 without a start, or to be tried with copies of requests whose answers nobody sees."""
 
-Autoscaler = Literal["kpa", "knative-hpa", "kserve-hpa", "hpa", "keda", "none"]
+Autoscaler = Literal["kpa", "knative-hpa", "kserve-hpa", "hpa", "keda", "seldon", "none"]
 """The one owner of the number of replicas."""
 
 
@@ -60,7 +69,9 @@ class Gateway:
 class Flavor:
     """One kind of nodes: a ResourceFlavor, and what Pods need to land there.
 
-    `resource` is empty for CPU nodes. `price_per_hour` is for one unit of the resource.
+    `resource` is empty for CPU nodes. `price_per_hour` is for one unit of the resource. `topology`
+    is empty unless Kueue is to choose nodes too. With a `device_class`, accelerators are claimed:
+    `resource` is what Kueue counts them as, and `selectors` are CEL expressions.
     """
 
     name: str
@@ -70,6 +81,10 @@ class Flavor:
     nodes: int
     gpus_per_node: int
     price_per_hour: float
+    topology: str = ""
+    runtime_class: str = ""
+    device_class: str = ""
+    selectors: tuple[str, ...] = ()
 
     @property
     def tolerations(self) -> list[Json]:
@@ -90,10 +105,11 @@ def _toleration(taint: Json) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A ClusterQueue with the LocalQueue that leads to it.
+    """A ClusterQueue with the LocalQueues that lead to it, one in each of `namespaces`.
 
     `flavors` holds one entry per flavor in the order of preference, each with the same resources
-    in the order of `covered_resources`, as Kueue's webhook demands.
+    in the order of `covered_resources`, as Kueue's webhook demands. `stop` and `weight` are empty
+    unless they are asked for; `checks` are what has to agree, as a ClusterQueue lists it.
     """
 
     name: str
@@ -101,6 +117,13 @@ class Queue:
     cohort: str
     covered_resources: list[str]
     flavors: list[Json]
+    namespaces: tuple[str, ...] = ()
+    strategy: str = "BestEffortFIFO"
+    stop: str = ""
+    preemption: Preemption = field(default_factory=Preemption)
+    fungibility: Json = field(default_factory=dict)
+    weight: str = ""
+    checks: list[Json] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +137,7 @@ class Cohort:
     parent: str
     covered_resources: list[str]
     flavors: list[Json]
+    weight: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +147,16 @@ class Policy:
     pinned_artifacts: bool
     min_replicas: int
     scale_to_zero: bool
+    lineage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ArgoCD:
-    """Where Argo CD finds the environment and how it syncs it; `version` is empty if unknown."""
+    """Where Argo CD finds the environment and how it syncs it; `version` is empty if unknown.
+
+    `sync_windows`, `roles` and `ignored` are ready to be placed. `subscriptions` are annotations
+    that tell of every Application, `subscriptions_of` those for the models of an owner.
+    """
 
     version: str
     repo_url: str
@@ -136,6 +165,14 @@ class ArgoCD:
     project: str
     auto_sync: bool
     cascade: bool
+    application_set: bool = False
+    server_side_diff: bool = False
+    sync_windows: list[Json] = field(default_factory=list)
+    roles: list[Json] = field(default_factory=list)
+    platform_roles: list[Json] = field(default_factory=list)
+    ignored: list[Json] = field(default_factory=list)
+    subscriptions: Mapping[str, str] = field(default_factory=dict)
+    subscriptions_of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def refreshes(self) -> bool:
@@ -150,11 +187,15 @@ class ArgoCD:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One cluster and namespace, resolved. Versions of systems that are absent are empty."""
+    """One cluster and namespace, resolved. Versions of systems that are absent are empty.
+
+    Argo CD knows the cluster by `server`, an address, or by `cluster_name`; the other is empty.
+    """
 
     name: str
     namespace: str
     server: str
+    cluster_name: str
     kubernetes: str
     kserve: str
     mode: Literal["Standard", "Knative"]
@@ -162,29 +203,80 @@ class Environment:
     kueue: str
     keda: str
     trainer: str
+    seldon: str
+    seldon_scales: bool
+    mlflow: str
+    mlflow_artifacts: str
     prometheus: str
     flavors: Mapping[str, Flavor]
     queues: Mapping[str, Queue]
     cohorts: Mapping[str, Cohort]
+    priorities: Mapping[str, Priority]
+    topologies: Mapping[str, NodeTopology]
+    checks: Mapping[str, AdmissionCheck]
     policy: Policy
     argocd: ArgoCD
     document: Document = field(repr=False)
 
+    @property
+    def cluster(self) -> str:
+        """What tells the cluster from others; Argo CD calls its own `in-cluster` too."""
+        own = self.cluster_name == "in-cluster"
+        return "https://kubernetes.default.svc" if own else self.server or self.cluster_name
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Devices that Pods claim instead of an extended resource, as a ResourceClaimTemplate has them.
+
+    `suffix` follows the model's name in the template's: it changes with the devices, because a
+    template never does.
+    """
+
+    suffix: str
+    requests: list[Json]
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the Pods of a release run: accelerators, selector and tolerations of one flavor."""
+    """Where the Pods of a release run: accelerators, selector and tolerations of one flavor.
+
+    `claim` is None where accelerators are an extended resource; `runtime_class` is empty where
+    nodes run them without one.
+    """
 
     flavor: str
     resource: str
     count: int
     node_selector: Mapping[str, str]
     tolerations: list[Json]
+    runtime_class: str = ""
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interceptor:
+    """KEDA's HTTP add-on before one workload: what it counts, and how long it holds a request.
+
+    `kind` is what its version reads. `service` and `port` are the interceptor's own, in
+    `namespace`; `metric` is as the add-on writes it. `readiness` is in seconds.
+    """
+
+    kind: Literal["InterceptorRoute", "HTTPScaledObject"]
+    service: str
+    namespace: str
+    port: int
+    metric: Json
+    readiness: int
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Replicas and what decides; `query` is PromQL for KEDA and empty elsewhere."""
+    """Replicas and what decides; `query` is PromQL for KEDA and empty elsewhere.
+
+    `triggers`, `fallback` and `timing` are KEDA's, `behavior` is an HPA's or of the one that KEDA
+    makes, `annotations` and `container_concurrency` are Knative's; each is empty elsewhere.
+    """
 
     minimum: int
     maximum: int
@@ -192,17 +284,35 @@ class Scaling:
     target: int | float
     autoscaler: Autoscaler
     query: str = ""
+    triggers: list[Json] = field(default_factory=list)
+    fallback: Json = field(default_factory=dict)
+    timing: Json = field(default_factory=dict)
+    behavior: Json = field(default_factory=dict)
+    annotations: Json = field(default_factory=dict)
+    container_concurrency: int = 0
+    interceptor: Interceptor | None = None
+
+    @property
+    def has_query(self) -> bool:
+        """Say whether KEDA asks Prometheus."""
+        return bool(self.query) or any(each["type"] == "prometheus" for each in self.triggers)
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What a version is: a storage URI or an image (the other is empty), arguments, variables."""
+    """What a version is: a storage URI or an image (the other is empty), arguments, variables.
+
+    `env` holds the variables whose values stand in the spec, `variables` also those by reference.
+    `source` is where it came from, which nothing that runs depends on.
+    """
 
     version: str
     uri: str
     image: str
     args: list[str]
     env: list[Json]
+    variables: list[Json] = field(default_factory=list)
+    source: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +324,34 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Component:
+    """What stands beside a predictor: a workload of its own, `image` or a `type` of KServe's own.
+
+    `metric` is KServe's word for what its replicas follow, empty where nothing scales them.
+    """
+
+    kind: Literal["transformer", "explainer"]
+    workload: str
+    image: str
+    type: str
+    config: Mapping[str, str]
+    args: list[str]
+    env: list[Json]
+    resources: Json
+    scaling: Scaling
+    metric: str
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One workload of a release.
 
     `name` is the workload's own, `traffic` its percentage of the requests. `workload` is the
     Deployment that runs it once KServe has derived its own name. `order` is the version's place in
     the spec, which only ever grows. `header` leads requests here whatever the traffic; `mirrored`
-    is the percentage of the requests that a shadow gets copies of.
+    is the percentage of the requests that a shadow gets copies of. `port` is the Service's, which
+    leads to the transformer if there is one.
     """
 
     name: str
@@ -233,6 +364,21 @@ class Variant:
     order: int
     header: Header | None = None
     mirrored: int = 0
+    port: int = 80
+    components: tuple[Component, ...] = ()
+
+    @property
+    def transformer(self) -> Component | None:
+        """What stands before the predictor."""
+        return self._component("transformer")
+
+    @property
+    def explainer(self) -> Component | None:
+        """What says why the model answers as it does."""
+        return self._component("explainer")
+
+    def _component(self, kind: str) -> Component | None:
+        return next((each for each in self.components if each.kind == kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +390,94 @@ class Probes:
     startup: str
     period: int
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port beside the first one; `protocol` is what the Service says of it, empty for nothing."""
+
+    name: str
+    number: int
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """Folders of a container that are Secrets, ConfigMaps or empty, with the Pod's volumes."""
+
+    volumes: list[Json]
+    mounts: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What a model's spec says of its container's rights: of the Pod, and of the container."""
+
+    pod: Json
+    container: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Seconds that a leaving replica still answers, and until it is killed."""
+
+    drain: int
+    grace: int
+
+
+@dataclass(frozen=True, slots=True)
+class RollingUpdate:
+    """Replicas too many and too few while a Deployment is updated."""
+
+    max_surge: int
+    max_unavailable: int
+
+
+class Apart(NamedTuple):
+    """A label of nodes that replicas differ in, and what happens where they cannot."""
+
+    key: str
+    otherwise: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCache:
+    """Nodes that keep a model on their disks, and the room that a version takes."""
+
+    node_group: str
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Over what replicas stand apart; `apart_by` are labels whose values are counted apart."""
+
+    topologies: list[Apart]
+    apart_by: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Seldon:
+    """What a server of Seldon's has to be and is told; what only one of 1.x and 2.x knows is empty.
+
+    `implementation` and `protocol` are of 1.x, `requirements`, `server` and `memory` of 2.x.
+    """
+
+    requirements: list[str]
+    implementation: str
+    protocol: str
+    server: str
+    secret: str
+    memory: str
+    parameters: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Disruption:
+    """How many Pods evictions may take at a time: `key` is of a PodDisruptionBudget."""
+
+    key: str
+    amount: int | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +495,28 @@ class Serving:
     service_account: str
     service_account_annotations: Mapping[str, str]
     service_account_secrets: tuple[str, ...]
+    pull_secrets: tuple[str, ...] = ()
+
+    @property
+    def pod_labels(self) -> Mapping[str, str]:
+        """Label the Pods that take an identity of Azure's: its webhook looks at no others.
+
+        Source: Azure/azure-workload-identity@docs/book/src/topics, on labels and annotations.
+        """
+        is_azures = "azure.workload.identity/client-id" in self.service_account_annotations
+        return {"azure.workload.identity/use": "true"} if is_azures else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A model that has to be live in the same environment and to answer over a protocol.
+
+    `where` is the line that says so.
+    """
+
+    model: str
+    protocol: str
+    where: Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +580,18 @@ class Release:
     def answering(self) -> list[Variant]:
         """The variants that a route may take answers from, in order: all but the shadow."""
         return [variant for variant in self.in_order if variant.role != "shadow"]
+
+    @property
+    def paths(self) -> list[Json]:
+        """List the paths that a route tells apart: explanations come from elsewhere.
+
+        No path is longer than the one for which it is the exception, so that it goes first.
+        """
+        everything = {"type": "PathPrefix", "value": "/", "explains": False}
+        if self.stable.explainer is None:
+            return [everything]
+        value = f"/v1/models/{self.model}:explain"
+        return [{"type": "Exact", "value": value, "explains": True}, everything]
 
     def _of_role(self, role: Role) -> Variant | None:
         return next((variant for variant in self.variants if variant.role == role), None)

@@ -15,7 +15,7 @@ from typing import Any
 
 import jinja2
 
-from generator import records, schema, yamlio
+from generator import schema, yamlio
 from generator.problems import GenError, Problem, Where, one
 from generator.records import HEADER, Extra, PlannedFile, RenderedFile
 from generator.templating import prepared, sandbox, shortcut
@@ -371,7 +371,7 @@ def _line_of(pieces: Iterable[tuple[str, str, int]], planned: str, line: int) ->
     return place
 
 
-_NO_FIELD = re.compile(r"'generator\.records\.(\w+) object' has no attribute '(\w+)'")
+_NO_FIELD = re.compile(r"'generator\.(?:records|llm)\.(\w+) object' has no attribute '(\w+)'")
 _NO_NAME = re.compile(r"'(\w+)' is undefined")
 
 
@@ -380,7 +380,7 @@ def _undefined(error: jinja2.UndefinedError, context: Mapping[str, Any]) -> tupl
     message = error.message or str(error)
     field = _NO_FIELD.search(message)
     if field:
-        known = sandbox.FIELDS[getattr(records, field[1])]
+        known = next(names for each, names in sandbox.FIELDS.items() if each.__name__ == field[1])
         return f"{_article(field[1])} {field[1]} has no `{field[2]}`", schema.suggestion(
             field[2], sorted(known)
         )

@@ -7,16 +7,17 @@ arguments. What cannot be resolved is a problem on the line that asked for it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from generator import autoscaling, contradictions, inventory, naming, native, quantities, settings
+from generator import autoscaling, contradictions, inventory, naming, native, settings, sizes
 from generator.aspects import registry as aspects
+from generator.backends import pods
 from generator.backends import registry as backends
 from generator.backends.contract import Ask
 from generator.documents import Document
 from generator.problems import GenError, Problem
 from generator.records import (
+    APART,
     Artifact,
     Environment,
     Header,
@@ -31,7 +32,6 @@ from generator.records import (
 )
 from generator.settings import Settings
 
-_RESOURCES = ("cpu", "memory")
 _STARTUP_PERIOD = 5
 """Seconds between two startup probes."""
 
@@ -42,7 +42,9 @@ def environments(documents: Iterable[Document]) -> dict[str, Environment]:
     resolved: dict[str, Environment] = {}
     for document in documents:
         try:
-            resolved[document.name] = inventory.environment(document)
+            environment = inventory.environment(document)
+            problems += aspects.environment_problems(environment)
+            resolved[document.name] = environment
         except GenError as error:
             problems += error.problems
     if problems:
@@ -76,14 +78,18 @@ def releases(
 def strategy_of(environment: Environment, merged: Settings) -> Strategy:
     """Say how the versions of a model share traffic in an environment."""
     is_native = native.is_asked(merged) and native.is_possible(environment)
-    return backends.of(merged).strategy(environment, native=is_native)
+    backend = backends.of(merged)
+    asked = backend.on_request(environment, merged)
+    return asked or backend.strategy(environment, native=is_native)
 
 
 def _release(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy
 ) -> Release:
-    gateway, placement = environment.gateway, _placement(environment, merged)
-    routed = strategy == "route" and gateway is not None
+    gateway = environment.gateway
+    placement = sizes.placement(environment.flavors, merged.get("serving", "gpu"))
+    ask = Ask(model, environment, merged)
+    routed = gateway is not None and backends.of(merged).is_published(ask, strategy)
     return Release(
         model=model.name,
         owner=model.data["owner"],
@@ -92,14 +98,14 @@ def _release(
         strategy=strategy,
         serving=_serving(model.name, merged, placement),
         placement=placement,
-        queue=merged.get("queue"),
+        queue=merged.get("queue") if backends.of(merged).is_queued else "",
         host=naming.host(model.name, environment.namespace, gateway.domain)
         if routed and gateway
         else "",
         variants=_variants(model, environment, merged, strategy),
         document=model,
         layers=merged.layers,
-        facts=_facts(Ask(model, environment, merged)),
+        facts=_facts(ask),
     )
 
 
@@ -119,10 +125,11 @@ def _serving(model: str, merged: Settings, placement: Placement | None) -> Servi
         port=spec.get("port", 8080),
         timeout=spec["timeout"],
         probes=_probes(spec.get("probes")),
-        resources=_resources(merged, placement),
+        resources=sizes.resources(merged.get("serving", "resources"), placement),
         service_account=model if account is not None else "",
         service_account_annotations=(account or {}).get("annotations", {}),
         service_account_secrets=tuple((account or {}).get("secrets", ())),
+        pull_secrets=tuple((account or {}).get("imagePullSecrets", ())),
     )
 
 
@@ -136,38 +143,6 @@ def _probes(spec: dict[str, Any] | None) -> Probes | None:
         period=_STARTUP_PERIOD,
         attempts=-(-spec.get("startupSeconds", 120) // _STARTUP_PERIOD),
     )
-
-
-def _resources(merged: Settings, placement: Placement | None) -> Json:
-    """Requests and limits; accelerators in both, equal, as Kubernetes demands of them."""
-    spec = merged.get("serving", "resources") or {}
-    limits = spec.get("limits", {})
-    return _bounded(
-        tuple((key, spec[key]) for key in _RESOURCES if key in spec),
-        tuple((key, limits[key]) for key in _RESOURCES if key in limits),
-        ((placement.resource, placement.count),) if placement else (),
-    )
-
-
-_Amounts = tuple[tuple[str, str | float], ...]
-
-
-@lru_cache(4096, typed=True)
-def _bounded(requested: _Amounts, limited: _Amounts, accelerators: _Amounts) -> Json:
-    """Write amounts in canonical form; replicas of one size share one result."""
-    requests = {key: quantities.canonical(value) for key, value in requested}
-    limits = requests | {key: quantities.canonical(value) for key, value in limited}
-    devices = {key: str(count) for key, count in accelerators}
-    return {"requests": requests | devices, "limits": limits | devices}
-
-
-def _placement(environment: Environment, merged: Settings) -> Placement | None:
-    gpu = merged.get("serving", "gpu")
-    count = gpu.get("count", 1) if gpu else 0
-    if not count:
-        return None
-    flavor = environment.flavors[gpu["flavor"]]
-    return Placement(flavor.name, flavor.resource, count, flavor.node_labels, flavor.tolerations)
 
 
 def _variants(
@@ -205,15 +180,21 @@ def _variant(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy, share: _Share
 ) -> Variant:
     versioned = f"{model.name}-{share.version}"
-    name = versioned if strategy == "route" else model.name
-    deployed = versioned if strategy == "native" else name
+    name = versioned if strategy in APART or strategy == "experiment" else model.name
+    deployed = versioned if strategy in ("native", "predictors") else name
     workload = backends.of(merged).workload(deployed)
     own = settings.of_role(model, environment.name, merged, share.role)
     scaling = (
         native.scaling(own, merged, share.traffic)
         if strategy == "native" and share.role == "canary"
-        else autoscaling.scaling(own, workload, environment, knative=strategy == "knative")
+        else autoscaling.scaling(
+            own, workload, environment, knative=strategy == "knative", name=name
+        )
     )
+    components = backends.of(merged).components(
+        Ask(model, environment, merged), share.version, name, scaling
+    )
+    transformers = (each.workload for each in components if each.kind == "transformer")
     return Variant(
         name=name,
         role=share.role,
@@ -221,10 +202,12 @@ def _variant(
         artifact=_artifact(model, merged, share.version, strategy),
         scaling=scaling,
         workload=workload,
-        service=workload,
+        service=next(transformers, backends.of(merged).service(deployed)),
         order=list(model.data["versions"]).index(share.version),
         header=share.header,
         mirrored=share.mirrored,
+        port=backends.of(merged).port(merged),
+        components=components,
     )
 
 
@@ -234,12 +217,15 @@ def _artifact(model: Document, merged: Settings, version: str, strategy: Strateg
     variables = merged.get("serving", "env") | spec.get("env", {})
     if strategy == "route":
         args, variables = _served_as(model.name, merged, args, variables)
+    env: list[Json] = [{"name": name, "value": value} for name, value in variables.items()]
     return Artifact(
         version=version,
         uri=spec.get("uri", ""),
         image=spec.get("image", ""),
-        args=args,
-        env=[{"name": name, "value": value} for name, value in variables.items()],
+        args=backends.of(merged).arguments(args),
+        env=env,
+        variables=[*env, *pods.variables(merged)],
+        source=spec.get("source", {}),
     )
 
 

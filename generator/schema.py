@@ -465,7 +465,7 @@ def _size(text: str) -> Callable[[dict[str, Any], Any, Pointer], Iterator[Violat
     def explain(schema: dict[str, Any], error: Any, pointer: Pointer) -> Iterator[Violation]:
         limit, size = getattr(error.kind, "limit", ""), len(error.instance)
         message = text.format(limit=limit, size=size) if size else "this is empty"
-        hint = "" if size else _for_example(described(schema, pointer))
+        hint = "" if size and limit != 1 else _for_example(described(schema, pointer))
         yield Violation(pointer, message, hint)
 
     return explain

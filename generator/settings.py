@@ -18,7 +18,16 @@ from generator.yamlio import Pointer
 MERGED = ("serving", "scaling", "rollout", "queue", "canaryStrategy")
 """The blocks that every layer may have; `generator.aspects` has those that add objects."""
 
-ASPECTS: tuple[str, ...] = ()
+ASPECTS: tuple[str, ...] = (
+    "training",
+    "monitoring",
+    "drift",
+    "spread",
+    "disruption",
+    "cache",
+    "priority",
+    "topology",
+)
 """The blocks of aspects, each merged like the others."""
 
 LAYERED = (*MERGED, *ASPECTS)
@@ -28,11 +37,14 @@ _BUILT_IN: Json = {
     "scaling": {"min": 1, "max": 1, "metric": "cpu", "target": 80},
     "queue": "",
 }
-_KNATIVES = ("kserve",)
+_KNATIVES = ("kserve", "graph")
 """The backends that Knative runs where it is there."""
 
-_KNATIVE: Json = {"scaling": {"metric": "concurrency", "target": 100}}
-"""KPA's own defaults (knative/serving@config/core/configmaps/autoscaler.yaml)."""
+_LLM = "kserve-llm"
+
+_BY_REQUESTS: Json = {"scaling": {"metric": "concurrency", "target": 100}}
+"""KPA's own defaults (knative/serving@config/core/configmaps/autoscaler.yaml), and those of
+language models: their cores say nothing of how busy the GPUs are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +88,18 @@ class Settings:
 
 def of(model: Document, environment: Environment) -> Settings:
     """Merge what `gen`, the environment, the model and its block for the environment say."""
-    shared = _shared(environment.document, knative=is_knative(model, environment))
+    is_by_requests = is_knative(model, environment) or _backend(model) == _LLM
+    shared = _shared(environment.document, is_by_requests=is_by_requests)
     own = Layer(model, (), {key: model.data[key] for key in LAYERED if key in model.data})
     return shared.over(own).over(_live_layer(model, environment.name))
 
 
 @lru_cache(256)
-def _shared(environment: Document, *, knative: bool) -> Settings:
+def _shared(environment: Document, *, is_by_requests: bool) -> Settings:
     """Merge what `gen` and the environment say, which is the same for every model."""
     settings = Settings((Layer(None, (), _BUILT_IN),), _BUILT_IN)
-    if knative:
-        settings = settings.over(Layer(None, (), _KNATIVE))
+    if is_by_requests:
+        settings = settings.over(Layer(None, (), _BY_REQUESTS))
     defaults = environment.data.get("defaults", {})
     return settings.over(Layer(environment, ("defaults",), defaults))
 
@@ -112,8 +125,11 @@ def shadow_of(block: Json) -> Json:
 
 def is_knative(model: Document, environment: Environment) -> bool:
     """Say whether Knative runs the model."""
-    backend = model.data["serving"].get("backend", "kserve")
-    return environment.mode == "Knative" and backend in _KNATIVES
+    return environment.mode == "Knative" and _backend(model) in _KNATIVES
+
+
+def _backend(model: Document) -> str:
+    return str(model.data["serving"].get("backend", "kserve"))
 
 
 def _live_layer(model: Document, environment: str) -> Layer:

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from generator import __version__
 
-_FORMAT = 7
+_FORMAT = 8
 _WORTH_A_FORK = 100
 """Subjects below which a second process would cost more than looking at their files."""
 
@@ -33,8 +33,9 @@ class Proof:
     """What is known of one subject: digests of its document and of its output, and the counts.
 
     `layout` is the paths of its files with the name left out, one to a line; `entries` counts what
-    its own folders hold, folders included. `claims` are those of `fleet`, `demands` is what its
-    Pods ask for. After the day `until`, the rules may say something else: the proof is none.
+    its own folders hold, folders included. `claims` and `needs` are those of `fleet`, `demands` is
+    what its Pods ask for. After the day `until`, the rules may say something else: the proof is
+    none.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Proof:
     demands: str = ""
     silenced: int = 0
     until: str = ""
+    needs: bytes = b""
 
     def paths(self, name: str) -> list[str]:
         """List the subject's files."""
@@ -159,7 +161,7 @@ def load(path: Path) -> State | None:
 
 
 def _proof(line: bytes, layouts: list[str]) -> tuple[str, Proof]:
-    subject, source, output, layout, counts, claims, demands, until = json.loads(line)
+    subject, source, output, layout, counts, claims, demands, until, needs = json.loads(line)
     releases, objects, warnings, entries, silenced = counts
     return subject, Proof(
         source=source,
@@ -173,6 +175,7 @@ def _proof(line: bytes, layouts: list[str]) -> tuple[str, Proof]:
         demands=demands,
         silenced=silenced,
         until=until,
+        needs=bytes.fromhex(needs),
     )
 
 
@@ -202,7 +205,7 @@ def _lines(state: State) -> Iterator[bytes]:
         counts = proof.releases, proof.objects, proof.warnings, proof.entries, proof.silenced
         layout, claims, demands = order[proof.layout], proof.claims.hex(), proof.demands
         line = [subject, proof.source, proof.output, layout, counts, claims, demands, proof.until]
-        yield _line(line)
+        yield _line([*line, proof.needs.hex()])
 
 
 def _line(content: list[Any]) -> bytes:

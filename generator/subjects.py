@@ -8,9 +8,23 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from generator import check, fleet, load, plan, render, resolve, silences, validate, write
+from generator import (
+    check,
+    fleet,
+    load,
+    namespaces,
+    needed,
+    plan,
+    render,
+    resolve,
+    silences,
+    validate,
+    write,
+)
+from generator.backends import registry as backends
 from generator.check import Judge
 from generator.documents import Document
+from generator.fleet import Wanted
 from generator.objects import kustomize
 from generator.objects.traces import Traces
 from generator.problems import GenError, Problem, Severity
@@ -103,6 +117,7 @@ class Rendered:
     objects: int = 0
     silenced: int = 0
     until: str = ""
+    wanted: tuple[Wanted, ...] = ()
 
 
 class Composed(NamedTuple):
@@ -269,25 +284,67 @@ class Repository:
             catalogue.of_outcome(outcome, self.environments[outcome.environment])
             for outcome in capacity.of_fleet(self.environments, asked)
         ]
-        return [*short, *(self._beyond_quotas(asked) if self._engine.has_own else ())]
+        return [*short, *self._beyond_quotas(asked)]
 
     def _beyond_quotas(self, asked: list[Demand]) -> Iterator[Problem]:
-        """Compare the ResourceQuotas of own templates with what all models ask for."""
+        """Compare ResourceQuotas with what all models ask for, where each was written."""
         for name, environment in self.environments.items():
             own = [each for each in asked if each.environment == name]
-            for item in self._platform(name):
-                if item["kind"] == "ResourceQuota":
-                    for rule, spot in quota_objects.short_of(item, environment, own):
-                        planned = plan.platform(environment, self._engine.extras("platform"))
-                        path = plan.platform_path(name)
-                        where = self._traces.where(self._files(planned), item, spot.pointer, path)
-                        yield Problem(rule.code, spot.message, where, spot.hint, rule.severity)
+            for rule, found in quota_objects.short_of(environment, own):
+                yield catalogue.problem(rule, found)
+            for item in self._own_quotas(environment):
+                for rule, spot in quota_objects.short_in(item, environment, own):
+                    planned = plan.platform(environment, self._engine.extras("platform"))
+                    path = plan.platform_path(name)
+                    where = self._traces.where(self._files(planned), item, spot.pointer, path)
+                    yield Problem(rule.code, spot.message, where, spot.hint, rule.severity)
+
+    def _own_quotas(self, environment: Environment) -> list[Json]:
+        """Give the ResourceQuotas of own templates, beside that of the environment's document."""
+        composed = self._platform(environment.name) if self._engine.has_own else []
+        told = environment.namespace if namespaces.hard(environment.document) else ""
+        of_kind = [item for item in composed if item["kind"] == "ResourceQuota"]
+        return [item for item in of_kind if item["metadata"]["name"] != told]
 
     def claims_of(self, path: str) -> list[str]:
         """Give the claims of the subject of a path in words, by rendering it once more."""
         return next(
             self.rendered(subject).claims for subject in self.subjects if subject.path == path
         )
+
+    def unmet(self, needs: Mapping[str, set[int]], told: Iterable[Problem]) -> list[Problem]:
+        """Say which models others need and do not find, given their digests by subject.
+
+        A part of the fleet says nothing of the whole, and a model with errors of its own, which are
+        `told`, would have been found without them.
+        """
+        wrong = {problem.where.file for problem in told}
+        if self.selection != EVERYTHING:
+            return []
+        return [
+            self._missing(each)
+            for subject in self.subjects
+            if subject.path in needs
+            for each in self.rendered(subject).wanted
+            if fleet.digest(each.claim) in needs[subject.path]
+            and self._path_of(each.need.model) not in wrong
+        ]
+
+    def _path_of(self, model: str) -> str:
+        return f"{load.FOLDERS['model']}/{model}.yaml"
+
+    def _missing(self, wanted: Wanted) -> Problem:
+        need, environment = wanted.need, self.environments[wanted.environment]
+        known = [subject.name for subject in self.subjects if subject.kind == "model"]
+        if need.model not in known:
+            return needed.no_model(need, known)
+        path = self._path_of(need.model)
+        model = self._instead.get(path) or load.document(self._root, "model", self._root / path)
+        found = resolve.releases(model, self.environments, (environment.name,))
+        if not found:
+            return needed.not_live(need, environment)
+        spoken = list(backends.of_release(found[0]).answers(found[0]))
+        return needed.not_answering(need, found[0], spoken)
 
     def _environment(self, environment: Environment) -> Rendered:
         own, shared = self._engine.extras("platform"), self._engine.extras("overlay")
@@ -309,7 +366,7 @@ class Repository:
             files=[*platform, *delivery],
             problems=problems,
             claims=[
-                *fleet.of_identities(environment.server, objects.identities),
+                *fleet.of_identities(environment.cluster, objects.identities),
                 *fleet.of_objects(fleet.DELIVERY, (file.data for file in delivery)),
             ],
             objects=len(objects) + len(delivery),
@@ -341,9 +398,12 @@ class Repository:
             silenced=heard.silenced,
             until=heard.until,
             claims=[claim for part in parts for claim in part.claims],
-            demands=tuple(demand.packed(demand.of(release)) for release in found),
+            demands=tuple(
+                demand.packed(asked) for release in found for asked in demand.everything_of(release)
+            ),
             releases=len(found),
             objects=sum(part.objects for part in parts),
+            wanted=tuple(each for release in found for each in fleet.wanted_by(release)),
         )
 
     def _heard(self, releases: tuple[Release, ...], problems: list[Problem]) -> Silenced:
@@ -388,7 +448,7 @@ class Repository:
             files=[*overlay, *application],
             problems=problems,
             claims=[
-                *fleet.of_identities(environment.server, objects.identities),
+                *fleet.of_identities(environment.cluster, objects.identities),
                 *fleet.of_objects(fleet.DELIVERY, (file.data for file in application)),
                 *fleet.of_release(release),
             ],

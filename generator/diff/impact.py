@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from generator.diff import runs
 from generator.diff.comparison import ABSENT, FieldChange, ObjectChange, Path, Verb
+from generator.diff.runs import Runs
 from generator.predictors import BESIDE_THE_PODS, named
 from generator.problems import Problem
-from generator.queues.demand import HOURS_A_MONTH
-from generator.records import Flavor, Json, Queue, Release, Strategy
+from generator.queues import demand
+from generator.queues.demand import HOURS_A_MONTH, Demand
+from generator.records import NAMED, Flavor, Json, Queue, Release, Strategy
 
 
 class Live(NamedTuple):
@@ -71,17 +74,22 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What a release comes to, small enough to keep two of each of a fleet.
+class Use:
+    """Accelerators out of one pool; `price` is for one and an hour."""
 
-    `accelerators` is per Pod, `price` per accelerator and hour.
-    """
+    pool: Pool
+    gpus: Span
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a release comes to, small enough to keep two of each of a fleet."""
 
     strategy: Strategy
     live: tuple[Live, ...]
-    pool: Pool
-    accelerators: int
-    price: float
+    uses: tuple[Use, ...]
+    runs: Runs = runs.NONE
 
     def role(self, role: str) -> Live | None:
         """Find the version that is stable, canary, standby or shadow."""
@@ -104,26 +112,28 @@ class State:
     @property
     def gpus(self) -> Span:
         """The accelerators of all versions together."""
-        return self.replicas.times(self.accelerators)
+        return sum((use.gpus for use in self.uses), NOTHING)
 
     @property
     def cost(self) -> Span:
         """What the accelerators cost in a month."""
-        return self.gpus.times(self.price * HOURS_A_MONTH)
+        costs = (use.gpus.times(use.price * HOURS_A_MONTH) for use in self.uses)
+        return sum(costs, NOTHING)
 
 
 def state(release: Release) -> State:
     """Keep of a release what a change is told by."""
-    placement, environment = release.placement, release.environment
-    flavor = environment.flavors.get(placement.flavor) if placement else None
-    queue = environment.queues.get(release.queue)
-    return State(
-        strategy=release.strategy,
-        live=tuple(_live(release)),
-        pool=Pool(flavor.name if flavor else "", release.queue, _quota(queue, flavor)),
-        accelerators=placement.count if placement else 0,
-        price=flavor.price_per_hour if flavor else 0,
-    )
+    uses = (_use(release, asked) for asked in demand.all_of(release) if asked.flavor)
+    return State(release.strategy, tuple(_live(release)), tuple(uses), runs.of(release))
+
+
+def _use(release: Release, asked: Demand) -> Use:
+    environment = release.environment
+    flavor = environment.flavors[asked.flavor]
+    least = sum(pods.accelerators * pods.minimum for pods in asked.pods)
+    most = sum(pods.accelerators * pods.maximum for pods in asked.pods)
+    quota = _quota(environment.queues.get(release.queue), flavor)
+    return Use(Pool(flavor.name, release.queue, quota), Span(least, most), flavor.price_per_hour)
 
 
 def _live(release: Release) -> Iterator[Live]:
@@ -321,7 +331,7 @@ def _range(span: Span) -> str:
 
 def used(state: State | None) -> dict[Pool, Span]:
     """Say how many accelerators a release takes from which pool."""
-    return {state.pool: state.gpus} if state is not None and state.accelerators else {}
+    return {use.pool: use.gpus for use in state.uses if use.gpus} if state is not None else {}
 
 
 def gpus(before: State | None, after: State | None) -> dict[Pool, Span]:
@@ -387,9 +397,25 @@ def pods(before: State | None, after: State | None, objects: Iterable[ObjectChan
         whole = (change for change in workloads if change not in apart)
         restarts += _restarts(whole, _reaches_pods)
     restarts += [restart for change in apart for restart in _restarts_apart(change)]
-    starts = (*_names(workloads, "create"), *_more(apart, after=True))
-    ends = (*_names(workloads, "delete"), *_more(apart, after=False))
+    starts = (*_names(workloads, "create"), *_more(apart, after=True), *_beside(changes, "create"))
+    ends = (*_names(workloads, "delete"), *_more(apart, after=False), *_beside(changes, "delete"))
     return Pods(starts, ends, tuple(restarts))
+
+
+_COMPONENTS = ("transformer", "explainer")
+"""What runs in Pods of its own beside the predictor of an InferenceService."""
+
+
+def _beside(changes: Iterable[ObjectChange], verb: str) -> Iterator[str]:
+    """Name the transformers and explainers that come or go while the predictor stays."""
+    for change in changes:
+        for field in change.fields if change.identity.kind == "InferenceService" else ():
+            if _is_component(field) and field.verb == verb:
+                yield f"{change.identity.name}-{field.path[1]}"
+
+
+def _is_component(field: FieldChange) -> bool:
+    return len(field.path) == 2 and field.path[1] in _COMPONENTS
 
 
 def _more(apart: Iterable[ObjectChange], *, after: bool) -> Iterator[str]:
@@ -411,7 +437,17 @@ def _restarts_apart(change: ObjectChange) -> Iterator[Restart]:
             yield Restart(f"{change.identity.name}-{name}", fields)
 
 
-_WORKLOADS = frozenset(("InferenceService", "Deployment", "StatefulSet", "DaemonSet"))
+_WORKLOADS = frozenset(
+    (
+        "InferenceService",
+        "LLMInferenceService",
+        "InferenceGraph",
+        "SeldonDeployment",
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+    )
+)
 
 
 def _names(workloads: Sequence[ObjectChange], verb: str) -> tuple[str, ...]:
@@ -430,9 +466,18 @@ def _restarts(
     changes: Iterable[ObjectChange], is_cause: Callable[[ObjectChange, FieldChange], bool]
 ) -> Iterator[Restart]:
     for change in changes:
-        found = tuple(field.path for field in change.fields if is_cause(change, field))
-        if found:
-            yield Restart(change.identity.name, found)
+        found: dict[str, list[Path]] = {}
+        for field in change.fields:
+            if is_cause(change, field):
+                found.setdefault(_workload_of(change, field), []).append(field.path)
+        yield from (Restart(workload, tuple(paths)) for workload, paths in found.items())
+
+
+def _workload_of(change: ObjectChange, field: FieldChange) -> str:
+    """Name the workload that a field is of: a transformer restarts without its predictor."""
+    name, path = change.identity.name, field.path
+    is_beside = change.identity.kind == "InferenceService" and path[:1] == ("spec",)
+    return f"{name}-{path[1]}" if is_beside and path[1] in _COMPONENTS else name
 
 
 def _moves(change: ObjectChange, field: FieldChange) -> bool:
@@ -444,9 +489,37 @@ def _moves(change: ObjectChange, field: FieldChange) -> bool:
 def _reaches_pods(change: ObjectChange, field: FieldChange) -> bool:
     if change.identity.kind == "InferenceService":
         return _reaches_predictor(change.after or {}, field)
+    if change.identity.kind == "InferenceGraph":  # the whole spec is an argument of its router
+        return field.path[0] == "spec" or bool(_keys(field, "labels"))
+    if change.identity.kind == "LLMInferenceService" and _reaches_model(field):
+        return True
+    if change.identity.kind == "SeldonDeployment":
+        return _reaches_deployments(field)
     return field.path[:2] == ("spec", "template") or any(
         key.startswith("kueue.x-k8s.io/") for key in _keys(field, "labels")
     )
+
+
+def _reaches_deployments(field: FieldChange) -> bool:
+    """Say whether a predictor that stays gets other Pods: its share and its scaler are no reason.
+
+    Source: SeldonIO/seldon-core@operator/controllers/seldondeployment_controller.go.
+    """
+    inner = field.path[3:]
+    is_of_pods = inner[:1] in (("graph",), ("labels",)) or "spec" in inner[2:3]
+    is_of_predictors = field.path[1:2] == ("predictors",)
+    return field.path[:2] == ("spec", "protocol") or (is_of_predictors and is_of_pods)
+
+
+_BESIDE_THE_MODEL = frozenset(("replicas", "scaling", "router"))
+"""Fields of an LLMInferenceService that no Pod shows, of prefill too
+(kserve/kserve@pkg/controller/v1alpha2/llmisvc/workload_single_node.go)."""
+
+
+def _reaches_model(field: FieldChange) -> bool:
+    steps = field.path[1:]
+    inner = steps[1:] if steps[:1] == ("prefill",) and len(steps) > 1 else steps
+    return field.path[0] == "spec" and inner[:1] != () and inner[0] not in _BESIDE_THE_MODEL
 
 
 _BESIDE_THE_REVISION = frozenset(("canaryTrafficPercent",))
@@ -474,6 +547,8 @@ def _reaches_predictor(service: Json, field: FieldChange) -> bool:
     annotations = (service.get("metadata") or {}).get("annotations") or {}
     is_knative = annotations.get("serving.kserve.io/deploymentMode") == "Knative"
     beside = _BESIDE_THE_REVISION if is_knative else BESIDE_THE_PODS
+    if _is_component(field):
+        return False
     return field.path[0] == "spec" and not (len(field.path) > 2 and field.path[2] in beside)
 
 
@@ -490,11 +565,17 @@ def _keys(field: FieldChange, block: str) -> tuple[str, ...]:
 # What deserves a second look
 
 
+def trained(before: State | None, after: State | None) -> Iterator[str]:
+    """Say which runs of the model's training start and stop."""
+    old, new = (state.runs if state else runs.NONE for state in (before, after))
+    yield from runs.told(old, new)
+
+
 def warnings(before: State | None, after: State | None) -> Iterator[str]:
     """Say what takes requests down with it, although each object is right."""
     if before is None or after is None or before.strategy != after.strategy:
         return
-    if after.strategy not in ("route", "native"):
+    if after.strategy not in NAMED:
         return
     gone = [v for v in before.live if v.traffic and after.version(v.version) is None]
     for live in gone:

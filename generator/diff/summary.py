@@ -196,7 +196,7 @@ def cells(subject: SubjectChange) -> Cells:
         gpus=impact.gpus_told(impact.gpus(before, after)),
         cost=impact.signed(cost) if cost else "",
         pods=_pods_told(subject),
-        warnings=tuple(impact.warnings(before, after)),
+        warnings=(*impact.warnings(before, after), *impact.trained(before, after)),
     )
 
 

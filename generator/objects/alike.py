@@ -203,6 +203,8 @@ class _Part:
         if any(step.key):
             self.former.append(self.called)
             api_version, kind, namespace, name = self.called
+            if step.prefix + step.suffix and kind in kustomize.REFERRERS:
+                raise UnlikeError  # whether somebody refers to it, the whole folder tells
             name = f"{step.prefix}{name}{step.suffix}"
             self.called = api_version, kind, step.namespace or namespace, name
 

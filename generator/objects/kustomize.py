@@ -72,6 +72,14 @@ _REFERRED_TO = frozenset(
 """Kinds whose new name Kustomize writes into other objects, though only into kinds it knows
 (kubernetes-sigs/kustomize@api/internal/konfig/builtinpluginconsts/namereference.go)."""
 
+REFERRERS: dict[str, frozenset[str]] = {
+    "Deployment": frozenset(),
+    "Service": frozenset({"Ingress", "StatefulSet", "APIService"})
+    | {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"},
+}
+"""Kinds that may be renamed where nobody of the folder refers to them, with those who do whatever
+they say. Beside them, an HPA refers to a Deployment by name."""
+
 _UNREPEATABLE = re.compile(
     r"(?P<character>[\x7f-\x9f]|(?<!\\)(?:\\\\)*\\u00(?:7f|[89][0-9a-f]))"
     r'|(?P<key>(?<!\\)"":\s)'
@@ -108,6 +116,7 @@ CLUSTER_SCOPED = frozenset(
         "ClusterStorageContainer",
         "ClusterTriggerAuthentication",
         "ClusterTrainingRuntime",
+        "Queue",
         "PersistentVolume",
         "StorageClass",
         "GatewayClass",
@@ -164,6 +173,7 @@ def _built(files: Files, folder: str) -> list[_Built]:
         if file is None:
             raise _refused(kustomization, f"the patch {patch['path']} does not exist")
         _apply(objects, _exact(file))
+    _refuse_references(objects, kustomization)
     built = []
     for item, ids in objects:
         try:
@@ -400,6 +410,49 @@ def _renamed(item: Json, ids: frozenset[_Id], kustomization: RenderedFile) -> _B
     return renamed, ids | {_id(renamed)}
 
 
+def _unreached(kind: object) -> tuple[str, str]:
+    message = f"a suffix on a {kind} would not reach what refers to it"
+    return message, "render it outside of this folder, under its final name"
+
+
+def _refuse_references(objects: list[_Built], kustomization: RenderedFile) -> None:
+    """Refuse what calls an object by a name that it loses here, or has lost in a folder below.
+
+    Kustomize would write the new name there, or not know which of several.
+    """
+    spec = kustomization.data
+    renames = bool(spec.get("namePrefix") or spec.get("nameSuffix"))
+    lost = {
+        (kind, name)
+        for item, ids in objects
+        if item.get("kind") in REFERRERS
+        for _, kind, _, name in ids
+        if renames or name != _name(item)
+    }
+    if not lost:
+        return
+    kinds = {item.get("kind") for item, _ in objects}
+    for kind, _ in sorted(lost & set(_scaled(objects))):
+        raise _refused(kustomization, *_unreached(kind))
+    for kind in sorted({kind for kind, _ in lost}):
+        if kinds & REFERRERS[kind]:
+            raise _refused(kustomization, *_unreached(kind))
+
+
+def _scaled(objects: list[_Built]) -> Iterator[tuple[str, str]]:
+    """Name what HPAs scale."""
+    for item, _ in objects:
+        if item.get("kind") == "HorizontalPodAutoscaler":
+            target = (item.get("spec") or {}).get("scaleTargetRef") or {}
+            yield str(target.get("kind")), str(target.get("name"))
+
+
+def _stays(binding: Json, namespace: str) -> bool:
+    """Say whether the subjects of a RoleBinding are where the kustomization would put them."""
+    subjects = binding.get("subjects") or []
+    return bool(subjects) and all(each.get("namespace") == namespace for each in subjects)
+
+
 def transformed(item: Json, kustomization: RenderedFile) -> Json:
     """Give an object the kustomization's namespace and its name's prefix and suffix.
 
@@ -409,11 +462,8 @@ def transformed(item: Json, kustomization: RenderedFile) -> Json:
     prefix, suffix, namespace = (spec.get(key) for key in ("namePrefix", "nameSuffix", "namespace"))
     metadata = dict(item.get("metadata") or {})
     if (prefix or suffix) and kind not in _NEVER_RENAMED:
-        if kind in _REFERRED_TO:
-            hint = "render it outside of this folder, under its final name"
-            raise _refused(
-                kustomization, f"a suffix on a {kind} would not reach what refers to it", hint
-            )
+        if kind in _REFERRED_TO and kind not in REFERRERS:
+            raise _refused(kustomization, *_unreached(kind))
         metadata["name"] = f"{prefix or ''}{metadata.get('name', '')}{suffix or ''}"
     if namespace:
         if kind in CLUSTER_SCOPED:
@@ -421,7 +471,7 @@ def transformed(item: Json, kustomization: RenderedFile) -> Json:
             raise _refused(
                 kustomization, f"a {kind} has no namespace, and this would give it one", hint
             )
-        if kind == "RoleBinding":
+        if kind == "RoleBinding" and not _stays(item, namespace):
             hint = "say the namespace of its subjects, and render it outside of this folder"
             raise _refused(
                 kustomization, "Kustomize would move the subjects of a RoleBinding", hint

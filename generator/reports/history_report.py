@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from generator import lineage
 from generator.revisions.timeline import Broken, Live, Period, Share
 from generator.scalars import visible
 
@@ -51,18 +52,41 @@ def _share(share: Share, count: int) -> str:
     return f"canary {share.version}{traffic}" if share.role == "canary" else share.version + traffic
 
 
-def as_json(periods: Sequence[Period]) -> str:
-    """List periods, the newest first; `until` is null for what is live still."""
-    return json.dumps([_entry(period) for period in periods], indent=2, ensure_ascii=False)
+SOURCES = ("version", "registered", "run", "code", "data")
+SOURCES_LESS = ("run", "code")
+Sources = Mapping[str, Mapping[str, Any]]
+"""Where versions came from."""
 
 
-def _entry(period: Period) -> dict[str, Any]:
+def source_rows(sources: Sources) -> list[tuple[str, ...]]:
+    """Lay out where versions came from as cells, ids shortened."""
+    return [
+        (visible(version), *map(visible, lineage.cells(source)))
+        for version, source in sources.items()
+    ]
+
+
+def as_json(periods: Sequence[Period], sources: Sources) -> str:
+    """List periods, the newest first; `until` is null for what is live still.
+
+    A version that is known to come from somewhere says so.
+    """
+    entries = [_entry(period, sources) for period in periods]
+    return json.dumps(entries, indent=2, ensure_ascii=False)
+
+
+def _traced(share: Share, sources: Sources) -> dict[str, Any]:
+    known = sources.get(share.version)
+    return {**share._asdict(), **({"source": known} if known else {})}
+
+
+def _entry(period: Period, sources: Sources) -> dict[str, Any]:
     live = period.live
     return {
         "environment": period.environment,
         "since": period.since,
         "until": period.until or None,
-        "live": [] if isinstance(live, Broken) else [share._asdict() for share in live],
+        "live": [] if isinstance(live, Broken) else [_traced(share, sources) for share in live],
         "unreadable": live.reason if isinstance(live, Broken) else None,
         "commit": period.commit,
         "author": period.author,

@@ -12,9 +12,10 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
-from generator import __version__
+from generator import __version__, lineage
 from generator.codes import CODES
 from generator.problems import Problem, Severity, Where
+from generator.queues import demand
 from generator.records import LISTED, Change, Changes, Origin, Release
 from generator.rules.catalogue import RULES
 from generator.scalars import visible
@@ -259,10 +260,17 @@ def _status(release: Release, changes: LastChanges) -> dict[str, Any]:
         "standby": standby.artifact.version if standby else None,
         "shadow": shadow.artifact.version if shadow else None,
         "replicas": {"min": scaling.minimum, "max": scaling.maximum},
-        "gpus": release.placement.count if release.placement else 0,
+        "gpus": _gpus(release),
         "owner": release.owner,
         "lastChange": {"commit": commit, "date": date, "author": author} if commit else None,
+        "source": dict(release.stable.artifact.source) or None,
     }
+
+
+def _gpus(release: Release) -> int:
+    """Count the accelerators of a replica, which may be several Pods."""
+    placement = release.placement
+    return placement.count * demand.pods_of_a_replica(release) if placement else 0
 
 
 STATUS_COLUMNS = (
@@ -276,13 +284,25 @@ STATUS_COLUMNS = (
     "owner",
     "changed",
 )
-STATUS_LESS = ("owner", "gpus", "changed", "standby")
+SOURCE = "from"
+"""The column of where the version came from, which is there if that is known of any."""
+STATUS_LESS = ("owner", "gpus", SOURCE, "changed", "standby")
 """Columns that a narrow terminal can do without, in this order."""
 
 
-def status_table(rows: Iterable[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Turn status rows into the cells of a table for people."""
-    return [_cells(row) for row in rows]
+def status_table(
+    rows: Sequence[dict[str, Any]],
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Turn status rows into the columns and the cells of a table for people."""
+    if not any(row["source"] for row in rows):
+        return STATUS_COLUMNS, [_cells(row) for row in rows]
+    return (*STATUS_COLUMNS, SOURCE), [(*_cells(row), _origin(row["source"])) for row in rows]
+
+
+def _origin(source: dict[str, Any] | None) -> str:
+    """Name the first thing that is known: the registered model before its run and its commit."""
+    label, text = next(iter(lineage.parts(source or {})), ("", "-"))
+    return visible(f"{label} {text}".strip())
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ class Base:
 
 
 def _place(environment: Environment) -> tuple[str, str]:
-    return environment.server, environment.namespace
+    return environment.cluster, environment.namespace
 
 
 def _environments(root: Path) -> Iterator[tuple[str, Environment]]:

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from generator import lineage
+
 
 class Share(NamedTuple):
     """A version that is live, in its role, with its percentage of the requests."""
@@ -119,6 +121,26 @@ def _live(content: Content, known: Iterable[str]) -> dict[str, Live]:
         return dict.fromkeys(known, content)
     gone: dict[str, Live] = {name: () for name in known}
     return gone | {name: shares(block) for name, block in blocks(content).items()}
+
+
+def sources(periods: Iterable[Period], revisions: Iterable[Revision]) -> dict[str, dict[str, Any]]:
+    """Say where each version came from that was live, as the newest commit that knows says it."""
+    live = [period.live for period in periods if not isinstance(period.live, Broken)]
+    wanted = dict.fromkeys(share.version for shares in reversed(live) for share in shares)
+    found: dict[str, dict[str, Any]] = {}
+    for revision in revisions:
+        for version, source in _sources(revision.content):
+            if version in wanted:
+                found.setdefault(version, source)
+    return {version: found[version] for version in wanted if version in found}
+
+
+def _sources(content: Content) -> Iterator[tuple[str, dict[str, Any]]]:
+    versions = content.get("versions") if isinstance(content, dict) else None
+    for version, said in versions.items() if isinstance(versions, dict) else ():
+        source = said.get(lineage.KEY) if isinstance(said, dict) else None
+        if isinstance(source, dict) and lineage.told(source):
+            yield str(version), source
 
 
 def _begun(environment: str, live: Live, revision: Revision) -> Period:

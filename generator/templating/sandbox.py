@@ -17,7 +17,7 @@ from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from generator import records, yamlio
+from generator import llm, records, yamlio
 from generator.templating import prepared
 from generator.templating.prepared import Fragment
 
@@ -121,7 +121,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 FIELDS = {
     record: frozenset(name for name in dir(record) if not name.startswith("_"))
-    for record in vars(records).values()
+    for record in (*vars(records).values(), *vars(llm).values())
     if isinstance(record, type) and is_dataclass(record)
 }
 """The public fields and properties of every record."""
