@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 from generator import cli, pipeline, plan, render, resolve, scalars, schema, start, yamlio
 from generator.codes import CODES
+from generator.commands.completion import commands_of
 from generator.documents import Document
 from generator.records import Cohort, PlannedFile
 from generator.reports import rule_texts
@@ -84,6 +85,8 @@ _PLACEHOLDERS = {
     "flavors": "flavor",
     "queues": "queue",
     "cohorts": "cohort",
+    "priorities": "priority",
+    "multiKueue": "cluster",
     "quota": "flavor",
 }
 """What the keys of a map are, where that is a name that the document gives itself."""
@@ -314,10 +317,49 @@ _VARIABLES = {
     "flavor": "The flavor that the object is made for.",
     "queue": "The queue that the object is made for.",
     "cohort": "The cohort that the object is made for.",
+    "queue_namespace": "The namespace that the LocalQueue is in.",
+    "priority": "The model's class of priority, as a label and as a name; only where it has one.",
+    "priority_class": "The class of priority that the object is made for.",
+    "topology": "What the Pods ask of the topology, as one annotation; only where they do.",
+    "node_topology": "The levels of the topology that the object is made for.",
+    "admission_check": "The admission check that the object is made for, with what configures it.",
+    "worker_cluster": "The other cluster that the object leads to.",
+    "pod_security": "The labels that hold the namespace to Pod Security Standards; maybe none.",
+    "hard": "What the ResourceQuota grants, by its keys.",
+    "limits": "What the LimitRange fills in, and its bounds.",
+    "network_policy": "Name, types and rules of one NetworkPolicy, and its wave.",
+    "role": "What a role may, and who has it.",
+    "claim": "The PersistentVolumeClaim that the object is made for.",
+    "config_map": "Name and entries of a ConfigMap.",
+    "external_secret": "Where a Secret comes from: its store, and the keys that are chosen or all.",
     "mode_annotations": "The annotations that name KServe's mode and the owner of the replicas.",
     "mirror": "The filter that sends the shadow copies; only where there is a shadow.",
+    "llm": "How a language model is spread, of `backend: kserve-llm` alone.",
+    "cache": "On which nodes the model is kept; only where it is.",
+    "cache_name": "What the cache of this version is called.",
     "scale_metric": "KServe's word for the metric; empty where KServe does not scale.",
     "service_account_secrets": "References to the Secrets of the ServiceAccount.",
+    "pull_secrets": "References to the Secrets that images are pulled with.",
+    "components": "What stands beside the predictor: `transformer`, `explainer`; maybe nothing.",
+    "batcher": "The batcher as KServe takes it; only where there is one.",
+    "logger": "The logger as KServe takes it; only where there is one.",
+    "graph": "The nodes of an InferenceGraph as KServe takes them, of `backend: graph` alone.",
+    "router_timeouts": "The timeouts of a graph's router; empty without `serving.timeout`.",
+    "needs": "The models that a graph leads to.",
+    "ports": "The ports beside the first one; empty without any.",
+    "mounts": "Volumes of Secrets, ConfigMaps and empty folders; only where there are any.",
+    "container_security": "What the spec says of the container's rights; only where it does.",
+    "shutdown": "How long a leaving replica answers, and has; only where the spec says it.",
+    "rolling_update": "Replicas too many and too few in an update; only where the spec says it.",
+    "spread": "Over what replicas stand apart; only where they do.",
+    "disruption": "How many replicas evictions may take; only where the spec says it.",
+    "selector": "The labels that the version's Pods have alone; empty where they have none.",
+    "seldon": "What a server of Seldon's has to be and is told, of `backend: seldon` alone.",
+    "candidates": "The Models that share the requests, with their weights.",
+    "training": "The runs of the model: the one by hand, and what starts others; maybe neither.",
+    "run": "The run by hand as an object: name, labels, annotations and the whole `spec`.",
+    "runtime_annotations": "What keeps the runtime for runs that Git does not name; maybe empty.",
+    "volcano": "Name and `spec` of a queue of Volcano.",
     "resources": "What the kustomization lists under `resources`.",
     "patches": "What the kustomization lists under `patches`.",
     "namespace": "The namespace that the kustomization sets; empty in a version's folder.",
@@ -325,8 +367,27 @@ _VARIABLES = {
     "path": "The folder that the Application syncs.",
     "base": "The folder of the model's base, on which the overlay builds.",
     "sync_policy": "The Application's `syncPolicy`.",
+    "subscriptions": "Who is told of what by Argo CD: pairs of an annotation and its recipients.",
+    "lineage": "Where the live versions came from, as entries of `info`; empty if nobody knows.",
     "kinds": "The namespaced kinds that gen itself may render, which the project allows.",
     "cluster_kinds": "The cluster-scoped ones of them.",
+    "namespaces": "The namespaces that gen may write to beside the environment's own.",
+    "authentication": "How KEDA proves who it is: name and `spec` of a TriggerAuthentication.",
+    "interceptor": "The interceptor of KEDA's HTTP add-on that routes may lead to.",
+    "scaling": "The interceptor that holds requests for the model; only where one does.",
+    "monitoring": "How the model is watched; only where it is.",
+    "labels": "All labels of a monitoring object, and those that Prometheus or Grafana select by.",
+    "monitor": "The whole `spec` of the PodMonitor.",
+    "groups": "The groups of a PrometheusRule: what is recorded, and who is told of what.",
+    "dashboard": "The dashboard's JSON, for the operator of Grafana.",
+    "data": "The dashboard's JSON by its file's name, for the sidecar of Grafana.",
+    "folder": "The folder in Grafana; empty for none.",
+    "instances": "The labels of the Grafanas that the operator writes to.",
+    "drift": "The check for drift; only where there is one.",
+    "check": "What the check's Pod has: `args`, `env`, `env_from`, `mounts`, `volumes` and "
+    "`service_account_name`.",
+    "starter": "What starts a training where drift does.",
+    "guard": "Its command, which does nothing unless the check left its mark.",
     "extra_kinds": "The kinds of the own templates in `extra/`, which the project has to allow.",
 }
 
@@ -351,7 +412,7 @@ def _planned() -> Iterator[PlannedFile]:
         for environment in {each.environment.name: each.environment for each in broad}.values():
             yield from plan.platform(environment)
             yield from plan.delivery(environment)
-    environments = {release.environment.name: release.environment for release in releases}
+    environments = {each.environment.name: each.environment for each in reversed(releases)}
     newer = {name: dataclasses.replace(each, kserve="0.21") for name, each in environments.items()}
     more = (
         Document("model", "models/example.yaml", "example", text, yamlio.load(text))
@@ -513,8 +574,8 @@ def _command_line() -> str:
 
 def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield name, command
-    for inner in sorted(getattr(command, "commands", {})):
-        yield from _commands(f"{name} {inner}", command.commands[inner])  # type: ignore[attr-defined]
+    for inner, below in sorted(commands_of(command).items()):
+        yield from _commands(f"{name} {inner}", below)
 
 
 def _command(name: str, command: click.Command) -> str:
