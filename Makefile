@@ -24,7 +24,7 @@ endif
 MAKEFLAGS += --no-builtin-rules
 
 .PHONY: help render check test test-slow lint lint-rules lint-format lint-types tools clean
-.PHONY: bench bench-large
+.PHONY: bench bench-large peers
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,8 @@ bench-large: $(VENV)/tested ## measure how fleets of 100, 1,000 and 10,000 model
 
 tools: .tools/installed ## build kustomize and kubeconform into .tools/bin
 
+peers: .tools/peers/installed ## install the programs of others that some tests run beside gen
+
 clean: ## remove all that make and the tests leave behind
 	@rm -rf $(VENV) .tools .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -90,4 +92,11 @@ $(VENV)/tested: $(VENV)/made pyproject.toml
 
 .tools/installed: scripts/install-tools | $(VENV)/made
 	@sh scripts/install-tools $(TOOLS) $(BIN)/python
+	@touch $@
+
+.tools/peers/installed: tests/peers.txt
+	$(SAY) peers ".tools/peers"
+	@test -x .tools/peers/bin/python || $(PYTHON) -m venv .tools/peers
+	@.tools/peers/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+	    --requirement $<
 	@touch $@

@@ -125,8 +125,8 @@ def _serving(name: str, profile: _Profile) -> Json:
         serving["args"] = [f"--workers={1 + _number(name, 'workers') % 4}", "--log-format=json"]
     if _chance(name, "env", 60):
         serving["env"] = _variables(name)
-    if _chance(name, "account", 25):
-        serving["serviceAccount"] = _account(name)
+    if profile.format != "huggingface" and _chance(name, "account", 25):
+        serving["serviceAccount"] = _account(name, _one_of(name, "storage", _STORAGES))
     return serving
 
 
@@ -147,7 +147,10 @@ def _variables(name: str) -> Json:
     }
 
 
-def _account(name: str) -> Json:
+def _account(name: str, storage: str) -> Json:
+    if storage.startswith("gs:"):
+        account = f"{name}@models.iam.gserviceaccount.com"
+        return {"annotations": {"iam.gke.io/gcp-service-account": account}}
     if _chance(name, "secret", 50):
         return {"secrets": ["s3-credentials"]}
     return {"annotations": {"eks.amazonaws.com/role-arn": f"arn:aws:iam::111122223333:role/{name}"}}

@@ -70,7 +70,10 @@ def _overlay(path: str, release: Json) -> Iterator[tuple[str, str, Json]]:
         yield f"{path}/kustomization.yaml", "kustomization", {**kustomization, **resources}
     else:
         variant, base = release["workloads"][0], f"../../_base/{release['name']}"
-        yield from _workload(path, release, variant, kustomization, base, shared)
+        route = ["http-route"] if release["is_published"] else []
+        yield from _workload(path, release, variant, kustomization, base, [*route, *shared])
+        for each in route:
+            yield f"{path}/{each}.yaml", each, release
     for each in shared:
         yield f"{path}/{each}.yaml", each, release
 

@@ -27,6 +27,15 @@ def kubeconform() -> str:
     return _program("kubeconform")
 
 
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Prometheus's own tool, which no package registry has: there, or its tests are skipped."""
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("promtool is not on PATH: install Prometheus")
+    return found
+
+
 @pytest.fixture
 def fleet(tmp_path: Path) -> Path:
     """A copy of the repository's specs, without any output, for a test to change and render."""

@@ -120,6 +120,21 @@ def test_a_deployment_asks_for_what_is_written_and_no_more(tmp_path: Path) -> No
     assert (pods.cpu, pods.memory, pods.accelerators) == (CORE, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("update", "extra"),
+    [
+        pytest.param("{maxSurge: 0, maxUnavailable: 1}", 0, id="the old one goes first"),
+        pytest.param("{maxSurge: 2, maxUnavailable: 0}", 1, id="one at least has to start first"),
+        pytest.param("{maxSurge: 1, maxUnavailable: 1}", 0, id="either"),
+    ],
+)
+def test_a_rolling_update_that_is_said_needs_the_room_that_it_says(
+    tmp_path: Path, update: str, extra: int
+) -> None:
+    serving = f"{{format: sklearn, rollingUpdate: {update}}}"
+    assert only(tmp_path, STANDARD, with_serving(serving)).surge == extra
+
+
 def test_the_example_fleet_asks_for_what_its_specs_say(repository: Path) -> None:
     asked = {
         (one.model, one.environment): one for one in map(demand.of, pipeline.releases(repository))

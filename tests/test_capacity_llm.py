@@ -185,7 +185,7 @@ def test_the_example_model_fits_everywhere(repository: Path) -> None:
         need for release in pipeline.releases(repository) for need in llm_memory.needs(release)
     ]
 
-    assert len(found) == 2
+    assert len(found) == 3
     assert all(need.fits for need in found)
 
 

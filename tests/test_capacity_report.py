@@ -49,7 +49,7 @@ def test_json_has_quantities_and_money_as_text(repository: Path) -> None:
         "nominal": "0",
         "reachable": "4",
     }
-    assert found["cost"][0]["perMonth"] == {"minimum": "5358.20", "maximum": "10716.40"}
+    assert found["cost"][0]["perMonth"] == {"minimum": "10716.40", "maximum": "16074.60"}
     assert found["problems"] == []
 
 

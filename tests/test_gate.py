@@ -144,7 +144,10 @@ def test_a_decision_follows_from_the_numbers(
 # Questions
 
 
-@pytest.mark.parametrize("runtime", runtimes.BY_NAME.values(), ids=runtimes.BY_NAME)
+KNOWN = {**runtimes.BY_NAME, "language models": runtimes.LLM}
+
+
+@pytest.mark.parametrize("runtime", KNOWN.values(), ids=KNOWN)
 @pytest.mark.parametrize("kind", measures.KINDS)
 def test_built_in_queries_are_sound(runtime: runtimes.Runtime, kind: str) -> None:
     template = getattr(runtime.gauge, kind)

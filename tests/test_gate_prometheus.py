@@ -240,7 +240,7 @@ def test_a_proxy_wants_a_token(
 
 
 def test_prometheus_understands_every_built_in_query(prometheus: str) -> None:
-    gauges = [runtime.gauge for runtime in runtimes.BY_NAME.values()]
+    gauges = [runtime.gauge for runtime in (*runtimes.BY_NAME.values(), runtimes.LLM)]
     templates = {getattr(gauge, kind) for gauge in gauges for kind in measures.KINDS} - {""}
     filled = [
         Template(template).substitute(pods='pod=~"x.*"', window="60s", quantile="0.5")

@@ -216,6 +216,50 @@ def test_a_former_name_finds_a_target_as_well(kustomize: str, tmp_path: Path) ->
         built(kustomize, saved(files, tmp_path) / "o")
 
 
+def versions_of_a_deployment(target: str, root: Json | None = None) -> Files:
+    """Write two versions of a Deployment and its Service, whose HPAs say `target`."""
+    scaler = named("HorizontalPodAutoscaler", "autoscaling/v2")
+    files = {
+        "base/kustomization.yaml": kustomization(resources=["deployment.yaml", "service.yaml"]),
+        "base/deployment.yaml": named("Deployment", "apps/v1"),
+        "base/service.yaml": named("Service"),
+        "o/kustomization.yaml": kustomization(
+            namespace="no", resources=["v1", "v2", *(["root.yaml"] if root else [])]
+        ),
+        **({"o/root.yaml": root} if root else {}),
+    }
+    for version in ("v1", "v2"):
+        files[f"o/{version}/kustomization.yaml"] = kustomization(
+            resources=["../../base", "scaler.yaml"], nameSuffix=f"-{version}"
+        )
+        name = target.format(version=version)
+        reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+        spec = {"scaleTargetRef": reference, "maxReplicas": 2}
+        files[f"o/{version}/scaler.yaml"] = {**scaler, "spec": spec}
+    return written(files)
+
+
+@pytest.mark.tools
+def test_renames_what_is_called_by_its_final_name(kustomize: str, tmp_path: Path) -> None:
+    files = versions_of_a_deployment("a-{version}")
+    objects = composed(files, "o")
+    scalers = [item for item in objects if item["kind"] == "HorizontalPodAutoscaler"]
+
+    assert [item["spec"]["scaleTargetRef"]["name"] for item in scalers] == ["a-v1", "a-v2"]
+    assert canonical(objects) == canonical(built(kustomize, saved(files, tmp_path) / "o"))
+
+
+def test_refuses_to_rename_what_a_scaler_calls_by_its_former_name() -> None:
+    problem = refusal(versions_of_a_deployment("a"))
+    assert problem.text.startswith("a suffix on a Deployment would not reach what refers to it")
+
+
+@pytest.mark.parametrize("kind", ["Ingress", "StatefulSet"])
+def test_refuses_a_former_name_that_an_object_above_may_use(kind: str) -> None:
+    problem = refusal(versions_of_a_deployment("a-{version}", named(kind, "example.com/v1")))
+    assert problem.text.startswith("a suffix on a Service would not reach what refers to it")
+
+
 # What is refused, since Kustomize would do something else than is meant, or fail.
 
 

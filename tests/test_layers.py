@@ -15,11 +15,18 @@ from typing import Any
 
 import pytest
 
+from generator import cli
+
 PACKAGE = Path(__file__).parents[1] / "generator"
+
+COMMANDS = frozenset(home.partition(":")[0] for home in cli.COMMANDS.values())
+"""The modules that hold the commands, which are imported when they are asked for."""
 
 LAYERS = (
     {"__main__"},
     {"cli"},
+    {f"commands.{name}" for name in COMMANDS},
+    {"commands.shared", "commands.asking"},
     {"terminal"},
     {"promotions.amend"},
     {
@@ -37,15 +44,32 @@ LAYERS = (
         "reports.codeowners",
         "start",
     }
-    | {"reports.gate_report"},
+    | {"reports.gate_report", "promotions.registry", "health"},
     {"subjects", "state", "workers", "promotions.artifacts", "gate.gating"},
     {"revisions.steps", "promotions.promotion", "revisions.commits", "revisions.history"},
     {"load", "validate", "resolve", "plan", "render", "check", "fleet", "write", "revisions.git"}
+    | {"needed"}
     | {"gate.prometheus"},
     {"contradictions", "rules.catalogue", "diff.summary"},
-    {"gate.measures"},
     {"native"},
-    {"aspects.registry"},
+    {"rules.lineage"} | {f"rules.argocd_{what}" for what in ("access", "sets", "windows")},
+    {"aspects.registry"} | {"rules.queueing", "rules.namespace", "rules.network"},
+    {"drift.__main__"},
+    {"drift.comparison", "drift.pushgateway", "drift.tables"},
+    {"drift.measured"},
+    {"rules.monitoring", "rules.monitoring_objects"},
+    {"aspects.drift"},
+    {"aspects.monitoring"},
+    {"monitoring.dashboards"},
+    {"monitoring.alerts"},
+    {"monitoring.records"},
+    {"monitoring.watched"},
+    {"gate.measures"},
+    {"rules.workload", "rules.seldon"}
+    | {"aspects.disruption", "aspects.scaling", "aspects.spread"}
+    | {"aspects.model_cache"}
+    | {f"aspects.{what}" for what in ("access", "admission", "network", "priority", "quota")}
+    | {f"aspects.{what}" for what in ("secrets", "storage", "topology")},
     {"autoscaling", "inventory"}
     | {f"rules.{family}" for family in ("serving", "canary", "autoscaling", "gpu", "quota")}
     | {f"rules.{family}" for family in ("naming", "delivery", "policy", "versions", "changes")}
@@ -55,27 +79,43 @@ LAYERS = (
     | {f"rules.kserve_{what}" for what in ("canary", "graphs", "llm", "metadata", "objects")}
     | {"rules.changes_environments", "rules.changes_specs", "rules.changes_withdrawals"}
     | {f"rules.serving_{what}" for what in ("artifacts", "containers", "storage", "variables")}
-    | {"rules.canary_routes"}
+    | {"rules.canary_routes", "rules.components", "rules.graphs", "rules.storages"}
     | {f"rules.kueue_{what}" for what in ("devices", "objects", "policies", "workloads")}
     | {"rules.gpu_flavors", "rules.pod_objects", "rules.quota_objects"}
     | {"rules.workload_objects", "rules.argocd_projects", "rules.queued_objects"}
-    | {"rules.gpu_nodes"},
-    {"aspects.contract"},
+    | {"rules.scaling", "rules.gpu_devices"}
+    | {
+        "rules.training",
+        "rules.training_changes",
+        "rules.training_jobs",
+        "rules.training_workflows",
+    }
+    | {"rules.gpu_nodes"}
+    | {"rules.llm", "rules.changes_llm"},
+    {"aspects.training.aspect"},
+    {"aspects.training.asked", "aspects.training.manifests", "aspects.training.retraining"},
+    {"aspects.training.block"},
+    {"aspects.contract", "kueue_inventory", "priorities"},
     {"rules.kueue"},
     {"rules.kserve"},
     {"backends.registry"},
-    {"backends.kserve", "backends.deployment"},
-    {"backends.contract"},
+    {"backends.graph", "backends.kserve", "backends.kserve_llm", "backends.deployment"}
+    | {"backends.seldon"},
+    {"backends.pods", "components", "graphs"},
+    {"backends.contract"} | {"pace"},
     {
         "rules.places",
+        "rules.reach",
         "rules.fields",
         "rules.transitions",
         "silences",
         "queues.capacity",
         "diff.impact",
     }
-    | {"objects.alike"},
-    {"rules", "objects.traces", "objects.leaves", "queues.assignment", "diff.comparison"},
+    | {"triggers"}
+    | {"objects.alike", "delivery"},
+    {"rules", "objects.traces", "objects.leaves", "queues.assignment", "diff.comparison"}
+    | {"diff.runs"},
     {
         "settings",
         "objects.kustomize",
@@ -86,8 +126,9 @@ LAYERS = (
     }
     | {"queues.quotas", "queues.outcomes"},
     {"templating.prepared", "queues.demand", "queues.llm_memory", "predictors"},
-    {"records"},
-    {"documents", "promotions.edits"},
+    {"keda"} | {"llm", "sizes"},
+    {"records", "namespaces"},
+    {"documents", "promotions.edits", "queueing", "training_runtimes"},
     {
         "yamlio",
         "scalars",
@@ -97,17 +138,22 @@ LAYERS = (
         "codes",
         "minors",
         "queues.accelerators",
+        "trainings",
         "queues.packing",
     }
     | {"promql", "revisions.timeline", "promotions.withdrawals", "durations", "gate.verdict"},
-    {"problems"},
+    {"problems", "lineage", "web", "cron"},
     {
         "__init__",
+        "commands",
         "aspects",
+        "aspects.training",
         "backends",
         "queues",
         "revisions",
         "diff",
+        "drift",
+        "monitoring",
         "promotions",
         "gate",
         "reports",
@@ -126,11 +172,16 @@ HOMES = {
     "yaml": "yamlio",
     "jinja2": "render templating.sandbox templating.shortcut",
     "jsonschema_rs": "schema",
-    "click": "cli terminal",
+    "click": " ".join(
+        ["cli drift.__main__ terminal commands.shared", *map("commands.{}".format, COMMANDS)]
+    ),
     "rich": "terminal",
     "subprocess": "revisions.git",
     "fcntl": "write workers",
     "pickle": "workers",
+    "evidently": "drift.comparison",
+    "fsspec": "drift.tables",
+    "pandas": "drift.comparison drift.tables",
 }
 """What has one home in the package; other modules ask there."""
 
@@ -151,6 +202,11 @@ _PRIVATE = frozenset(
 READERS = {
     "__main__",
     "cli",
+    "commands.codeowners",
+    "commands.gate",
+    "commands.shared",
+    "drift.tables",
+    "health",
     "terminal",
     "revisions.git",
     "load",
@@ -248,7 +304,7 @@ def test_no_library_is_used_that_has_no_home() -> None:
 
 @every_module
 def test_nothing_below_the_command_line_depends_on_when_or_where_it_runs(name: str) -> None:
-    if name in ("cli", "terminal"):
+    if name in ("cli", "terminal") or name.startswith("commands.") or _is_apart(name):
         return
     module = modules()[name]
     taken = set(imports(module)) | {each.rpartition(".")[0] for each in imports(module)}
@@ -264,8 +320,20 @@ def test_one_module_reaches_the_network_and_the_command_line_alone_asks_it() -> 
         name: {each.partition(".")[0] for each in all_ if not each.startswith("urllib.parse")}
         for name, all_ in taken.items()
     }
-    assert [name for name in tops if tops[name] & NETWORK] == ["gate.prometheus"]
-    assert [name for name, m in modules().items() if "gate.prometheus" in own_imports(m)] == ["cli"]
+    assert [name for name in tops if tops[name] & NETWORK and not _is_apart(name)] == ["web"]
+    users = {name: own_imports(module) for name, module in modules().items()}
+    servers = [name for name, used in users.items() if "web" in used and not _is_asking(name)]
+    assert sorted(servers) == ["gate.prometheus", "promotions.registry"]
+    assert all(_is_asking(name) for name, used in users.items() if used & {*servers})
+
+
+def _is_asking(name: str) -> bool:
+    return name == "cli" or name.startswith("commands.")
+
+
+def _is_apart(name: str) -> bool:
+    """Say whether a module is of a program that runs in a cluster, where no command line is."""
+    return name.startswith("drift.")
 
 
 @every_module

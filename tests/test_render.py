@@ -207,8 +207,11 @@ class Haunting:
     texts: tuple[str, ...] = ()
     count: int = 0
 
-    KEYED = ("node_selector", "node_labels", "service_account_annotations", "annotations")
-    KEPT = ("strategy", "role")
+    KEYED = (
+        *("node_selector", "node_labels", "service_account_annotations", "annotations"),
+        "subscriptions",
+    )
+    KEPT = ("strategy", "role", "kind")
 
     def text(self) -> str:
         self.count += 1
@@ -226,7 +229,8 @@ class Haunting:
                 for n, (key, item) in enumerate(value.items())
             }
         if isinstance(value, list | tuple):
-            return type(value)(self.value(item) for item in value)
+            made = getattr(type(value), "_make", type(value))  # a NamedTuple takes no iterable
+            return made(self.value(item) for item in value)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return self.record(value)
         return value

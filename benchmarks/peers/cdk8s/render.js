@@ -105,7 +105,7 @@ function* objects(facts) {
       yield scaledObject(facts, variant);
     }
   }
-  if (facts.route) {
+  if (facts.mode !== 'Knative') {
     yield httpRoute(facts);
   }
   if (facts.serving.serviceAccount) {
@@ -184,7 +184,7 @@ function deployment(facts, variant) {
         spec: {
           ...(serving.serviceAccount && { serviceAccountName: model.name }),
           automountServiceAccountToken: Boolean(serving.serviceAccount),
-          securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+          securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
           containers: [
             {
               name: model.name,
@@ -274,8 +274,9 @@ function scaledObject(facts, variant) {
 function httpRoute(facts) {
   const { model, environment, serving } = facts;
   const { gateway, domain } = environment.platform.kserve;
+  const port = facts.isKserve ? 80 : serving.port;
   const backendRefs = facts.variants.map(({ workload, traffic }) => (
-    { group: '', kind: 'Service', name: workload, port: 80, weight: traffic }
+    { group: '', kind: 'Service', name: workload, port, weight: traffic }
   ));
   return {
     apiVersion: 'gateway.networking.k8s.io/v1',

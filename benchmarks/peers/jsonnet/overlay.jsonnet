@@ -162,7 +162,7 @@ local overlay(model, environment) =
           spec: {
             [if account != null then 'serviceAccountName']: model.name,
             automountServiceAccountToken: account != null,
-            securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+            securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
             containers: [{
               name: model.name,
               image: artifact.image,
@@ -240,6 +240,7 @@ local overlay(model, environment) =
     (if kserve then [inferenceService] else [deployment, service, autoscaler])
     + (if route && !byResource && !fixed then [scaledObject] else []);
 
+  local port = if kserve then 80 else serving.port;
   local httpRoute = {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'HTTPRoute',
@@ -258,7 +259,7 @@ local overlay(model, environment) =
         matches: [{ path: { type: 'PathPrefix', value: '/' } }],
         timeouts: { request: '%ss' % serving.timeout },
         backendRefs: [
-          { group: '', kind: 'Service', name: each.workload, port: 80, weight: each.traffic }
+          { group: '', kind: 'Service', name: each.workload, port: port, weight: each.traffic }
           for each in variants
         ],
       }],
@@ -303,7 +304,7 @@ local overlay(model, environment) =
   local last = variants[std.length(variants) - 1];
   local workloads = if route then variants else if canary == null then [variants[0]] else [last];
   std.flatMap(workload, workloads)
-  + (if route then [httpRoute] else [])
+  + (if mode != 'Knative' then [httpRoute] else [])
   + (if account == null then [] else [serviceAccount])
   + [application];
 

@@ -37,7 +37,7 @@ def objects(facts: Json) -> Iterator[Json]:
             yield _scaled_object(facts, variant)
         if variant["scaler"] == "hpa":
             yield _autoscaler(facts, variant)
-    if facts["strategy"] == "route":
+    if facts["is_published"]:
         yield _route(facts)
     if "serviceAccount" in facts["serving"]:
         yield _account(facts)
@@ -144,7 +144,7 @@ def _pod(facts: Json, variant: Json) -> Json:
     return {
         **account,
         "automountServiceAccountToken": has_account,
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
     }
 
@@ -243,7 +243,7 @@ def _route(facts: Json) -> Json:
 
 def _backend(variant: Json) -> Json:
     target = {"group": "", "kind": "Service", "name": variant["workload"]}
-    return {**target, "port": 80, "weight": variant["traffic"]}
+    return {**target, "port": variant["port"], "weight": variant["traffic"]}
 
 
 def _account(facts: Json) -> Json:
