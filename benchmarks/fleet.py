@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from generator import quantities
+from generator.values import quantities
 
 Json = dict[str, Any]
 Option = TypeVar("Option")

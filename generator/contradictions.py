@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 from functools import cache
 
-from generator import autoscaling, minors, naming, native, quantities, settings
+from generator import naming, settings
 from generator.aspects import registry as aspects
 from generator.backends import pods
 from generator.backends import registry as backends
@@ -19,8 +19,11 @@ from generator.documents import Document
 from generator.gate import measures
 from generator.problems import Problem
 from generator.records import NAMED, Environment, Json, Strategy
+from generator.scaling import autoscaling
 from generator.schema import suggestion
+from generator.serving import native
 from generator.settings import Settings
+from generator.values import minors, quantities
 
 
 def of_model(model: Document, environments: dict[str, Environment]) -> Iterator[Problem]:

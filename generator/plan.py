@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
-from generator import lineage, namespaces
+from generator import lineage
 from generator.aspects import registry as aspects
 from generator.aspects.contract import Kind, Piece
 from generator.backends import registry as backends
+from generator.inventory import namespaces
 from generator.problems import GenError, Problem, Where
 from generator.records import (
     APART,

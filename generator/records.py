@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from generator import minors
 from generator.documents import Document, has
+from generator.inventory.queueing import AdmissionCheck, NodeTopology, Preemption, Priority
 from generator.problems import Problem, Where
-from generator.queueing import AdmissionCheck, NodeTopology, Preemption, Priority
+from generator.values import minors
 from generator.yamlio import Pointer
 
 Json = dict[str, Any]

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from generator import autoscaling, contradictions, inventory, naming, native, settings, sizes
+from generator import contradictions, naming, settings
 from generator.aspects import registry as aspects
 from generator.backends import pods
 from generator.backends import registry as backends
 from generator.backends.contract import Ask
 from generator.documents import Document
+from generator.inventory import environments as inventory
 from generator.problems import GenError, Problem
 from generator.records import (
     APART,
@@ -30,6 +31,8 @@ from generator.records import (
     Strategy,
     Variant,
 )
+from generator.scaling import autoscaling
+from generator.serving import native, sizes
 from generator.settings import Settings
 
 _STARTUP_PERIOD = 5

@@ -8,23 +8,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from generator import (
-    check,
-    fleet,
-    load,
-    namespaces,
-    needed,
-    plan,
-    render,
-    resolve,
-    silences,
-    validate,
-    write,
-)
+from generator import check, fleet, load, needed, plan, render, resolve, silences, validate, write
 from generator.backends import registry as backends
 from generator.check import Judge
 from generator.documents import Document
 from generator.fleet import Wanted
+from generator.inventory import namespaces
 from generator.objects import kustomize
 from generator.objects.traces import Traces
 from generator.problems import GenError, Problem, Severity
@@ -41,7 +30,8 @@ from generator.records import (
 )
 from generator.render import Engine
 from generator.revisions.steps import Base
-from generator.rules import Scene, catalogue, quota_objects
+from generator.rules import Scene, catalogue
+from generator.rules.kueue import resource_quotas as quota_objects
 from generator.rules.places import of_setting
 from generator.silences import Silenced
 

@@ -16,7 +16,8 @@ import pytest
 import yaml
 from helpers import gen
 
-from generator import cron, health
+from generator.reports import health
+from generator.values import cron
 
 ROOT = Path(__file__).resolve().parents[1]
 CASE = ROOT / "tests" / "cases" / "valid" / "everything-argocd"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import inventory
 from generator.documents import Document
+from generator.inventory import environments as inventory
 from generator.queues import assignment, capacity, demand, outcomes, packing, quotas
 from generator.queues.assignment import Kind
 from generator.queues.capacity import Capacity

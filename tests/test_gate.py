@@ -21,11 +21,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from helpers import ENVIRONMENT, MODEL, Ran, gen, write_tree
 
-from generator import promql, runtimes, schema
+from generator import promql, schema
 from generator.gate import measures, prometheus, verdict
 from generator.gate.measures import Reply
 from generator.gate.prometheus import Prometheus, Unanswered
 from generator.gate.verdict import Limits, Numbers, Trial
+from generator.serving import runtimes
 
 # Decisions
 

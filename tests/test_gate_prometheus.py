@@ -20,9 +20,9 @@ import pytest
 from helpers import Ran, gen, write_tree
 from test_gate import HOUR, ROLLOUT, ROUTE, SPEC, answering, git, serving
 
-from generator import runtimes
 from generator.gate import measures
 from generator.gate.prometheus import Prometheus
+from generator.serving import runtimes
 
 STEP = 30
 """Seconds between two scrapes."""

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from helpers import ENVIRONMENT
 
-from generator import inventory, llm, resolve, yamlio
+from generator import resolve, yamlio
 from generator.backends import registry as backends
 from generator.diff import impact
 from generator.documents import Document
+from generator.inventory import environments as inventory
 from generator.queues import capacity, demand, llm_memory
 from generator.records import Environment, Release
+from generator.serving import language_models as llm
 
 Spread = tuple[int, int, int, int]
 """`tensor`, Pods of a replica, copies in a Pod, GPUs of a Pod."""

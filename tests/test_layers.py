@@ -22,144 +22,129 @@ PACKAGE = Path(__file__).parents[1] / "generator"
 COMMANDS = frozenset(home.partition(":")[0] for home in cli.COMMANDS.values())
 """The modules that hold the commands, which are imported when they are asked for."""
 
-LAYERS = (
-    {"__main__"},
-    {"cli"},
-    {f"commands.{name}" for name in COMMANDS},
-    {"commands.shared", "commands.asking"},
-    {"terminal"},
-    {"promotions.amend"},
-    {
-        "pipeline",
-        "reports.explain",
-        "reports.reporting",
-        "reports.capacity_report",
-        "reports.completion",
-        "reports.rule_texts",
-    }
-    | {
-        "diff.differences",
-        "reports.diff_report",
-        "reports.history_report",
-        "reports.codeowners",
-        "start",
-    }
-    | {"reports.gate_report", "promotions.registry", "health"},
-    {"subjects", "state", "workers", "promotions.artifacts", "gate.gating"},
-    {"revisions.steps", "promotions.promotion", "revisions.commits", "revisions.history"},
-    {"load", "validate", "resolve", "plan", "render", "check", "fleet", "write", "revisions.git"}
-    | {"needed"}
-    | {"gate.prometheus"},
-    {"contradictions", "rules.catalogue", "diff.summary"},
-    {"native"},
-    {"rules.lineage"} | {f"rules.argocd_{what}" for what in ("access", "sets", "windows")},
-    {"aspects.registry"} | {"rules.queueing", "rules.namespace", "rules.network"},
-    {"drift.__main__"},
-    {"drift.comparison", "drift.pushgateway", "drift.tables"},
-    {"drift.measured"},
-    {"rules.monitoring", "rules.monitoring_objects"},
-    {"aspects.drift"},
-    {"aspects.monitoring"},
-    {"monitoring.dashboards"},
-    {"monitoring.alerts"},
-    {"monitoring.records"},
-    {"monitoring.watched"},
-    {"gate.measures"},
-    {"rules.workload", "rules.seldon"}
-    | {"aspects.disruption", "aspects.scaling", "aspects.spread"}
-    | {"aspects.model_cache"}
-    | {f"aspects.{what}" for what in ("access", "admission", "network", "priority", "quota")}
-    | {f"aspects.{what}" for what in ("secrets", "storage", "topology")},
-    {"autoscaling", "inventory"}
-    | {f"rules.{family}" for family in ("serving", "canary", "autoscaling", "gpu", "quota")}
-    | {f"rules.{family}" for family in ("naming", "delivery", "policy", "versions", "changes")}
-    | {"rules.capacity"}
-    | {f"rules.keda_{what}" for what in ("objects", "queries", "targets", "triggers")}
-    | {f"rules.{what}_objects" for what in ("argocd", "autoscaling", "metadata")}
-    | {f"rules.kserve_{what}" for what in ("canary", "graphs", "llm", "metadata", "objects")}
-    | {"rules.changes_environments", "rules.changes_specs", "rules.changes_withdrawals"}
-    | {f"rules.serving_{what}" for what in ("artifacts", "containers", "storage", "variables")}
-    | {"rules.canary_routes", "rules.components", "rules.graphs", "rules.storages"}
-    | {f"rules.kueue_{what}" for what in ("devices", "objects", "policies", "workloads")}
-    | {"rules.gpu_flavors", "rules.pod_objects", "rules.quota_objects"}
-    | {"rules.workload_objects", "rules.argocd_projects", "rules.queued_objects"}
-    | {"rules.scaling", "rules.gpu_devices"}
-    | {
-        "rules.training",
-        "rules.training_changes",
-        "rules.training_jobs",
-        "rules.training_workflows",
-    }
-    | {"rules.gpu_nodes"}
-    | {"rules.llm", "rules.changes_llm"},
-    {"aspects.training.aspect"},
-    {"aspects.training.asked", "aspects.training.manifests", "aspects.training.retraining"},
-    {"aspects.training.block"},
-    {"aspects.contract", "kueue_inventory", "priorities"},
-    {"rules.kueue"},
-    {"rules.kserve"},
-    {"backends.registry"},
-    {"backends.graph", "backends.kserve", "backends.kserve_llm", "backends.deployment"}
-    | {"backends.seldon"},
-    {"backends.pods", "components", "graphs"},
-    {"backends.contract"} | {"pace"},
-    {
-        "rules.places",
-        "rules.reach",
-        "rules.fields",
-        "rules.transitions",
-        "silences",
-        "queues.capacity",
-        "diff.impact",
-    }
-    | {"triggers"}
-    | {"objects.alike", "delivery"},
-    {"rules", "objects.traces", "objects.leaves", "queues.assignment", "diff.comparison"}
-    | {"diff.runs"},
-    {
-        "settings",
-        "objects.kustomize",
-        "templating.sandbox",
-        "templating.shortcut",
-        "objects.object_schemas",
-        "schema",
-    }
-    | {"queues.quotas", "queues.outcomes"},
-    {"templating.prepared", "queues.demand", "queues.llm_memory", "predictors"},
-    {"keda"} | {"llm", "sizes"},
-    {"records", "namespaces"},
-    {"documents", "promotions.edits", "queueing", "training_runtimes"},
-    {
-        "yamlio",
-        "scalars",
-        "quantities",
-        "runtimes",
-        "naming",
-        "codes",
-        "minors",
-        "queues.accelerators",
-        "trainings",
-        "queues.packing",
-    }
-    | {"promql", "revisions.timeline", "promotions.withdrawals", "durations", "gate.verdict"},
-    {"problems", "lineage", "web", "cron"},
-    {
-        "__init__",
-        "commands",
-        "aspects",
-        "aspects.training",
-        "backends",
-        "queues",
-        "revisions",
-        "diff",
-        "drift",
-        "monitoring",
-        "promotions",
-        "gate",
-        "reports",
-        "objects",
-        "templating",
-    },
+_RANKS = """
+__main__
+
+cli
+
+COMMANDS
+
+commands.asking commands.shared
+
+terminal
+
+promotions.amend
+
+diff.differences pipeline promotions.registry reports.capacity_report reports.codeowners
+reports.completion reports.diff_report reports.explain reports.gate_report reports.health
+reports.history_report reports.reporting reports.rule_texts start
+
+gate.gating promotions.artifacts state subjects workers
+
+promotions.promotion revisions.commits revisions.history revisions.steps
+
+check fleet gate.prometheus load needed plan render resolve revisions.git validate write
+
+contradictions diff.summary rules.catalogue
+
+serving.native
+
+rules.argocd.access rules.argocd.sets rules.argocd.windows rules.lineage
+
+aspects.registry rules.kueue.queueing rules.namespace.grants rules.namespace.network
+
+drift.__main__
+
+drift.comparison drift.pushgateway drift.tables
+
+drift.measured
+
+rules.monitoring.models rules.monitoring.objects
+
+aspects.drift
+
+aspects.monitoring
+
+monitoring.dashboards
+
+monitoring.alerts
+
+monitoring.records
+
+monitoring.watched
+
+gate.measures
+
+aspects.access aspects.admission aspects.disruption aspects.model_cache aspects.network
+aspects.priority aspects.quota aspects.scaling aspects.secrets aspects.spread aspects.storage
+aspects.topology rules.workloads.models rules.workloads.seldon
+
+inventory.environments rules.argocd.applications rules.argocd.delivery rules.argocd.projects
+rules.autoscaling.models rules.autoscaling.objects rules.autoscaling.triggers
+rules.canary.routes rules.canary.strategies rules.changes.environments
+rules.changes.language_models rules.changes.releases rules.changes.specs rules.changes.training
+rules.changes.withdrawals rules.gpu.devices rules.gpu.flavors rules.gpu.nodes rules.gpu.requests
+rules.graphs.models rules.graphs.objects rules.keda.objects rules.keda.queries
+rules.keda.targets rules.keda.triggers rules.kserve.canaries rules.kserve.metadata
+rules.kserve.objects rules.kueue.capacity rules.kueue.devices rules.kueue.objects
+rules.kueue.policies rules.kueue.queued rules.kueue.quota rules.kueue.resource_quotas
+rules.kueue.workloads rules.language_models.models rules.language_models.objects rules.naming
+rules.policy rules.serving.artifacts rules.serving.components rules.serving.containers
+rules.serving.credentials rules.serving.formats rules.serving.storage rules.serving.variables
+rules.training.jobs rules.training.models rules.training.workflows rules.versions
+rules.workloads.metadata rules.workloads.objects rules.workloads.pods scaling.autoscaling
+
+aspects.training.aspect
+
+aspects.training.asked aspects.training.manifests aspects.training.retraining
+
+aspects.training.block
+
+aspects.contract inventory.kueue inventory.priorities
+
+rules.kueue.accessors
+
+rules.kserve.accessors
+
+backends.registry
+
+backends.deployment backends.graph backends.kserve backends.kserve_llm backends.seldon
+
+backends.pods serving.components serving.graphs
+
+backends.contract scaling.pace
+
+diff.impact inventory.delivery objects.alike queues.capacity rules.changes.transitions
+rules.fields rules.namespace.reach rules.places scaling.triggers silences
+
+diff.comparison diff.runs objects.leaves objects.traces queues.assignment rules
+
+objects.kustomize objects.object_schemas queues.outcomes queues.quotas schema settings
+templating.sandbox templating.shortcut
+
+queues.demand queues.llm_memory serving.predictors templating.prepared
+
+scaling.keda serving.language_models serving.sizes
+
+inventory.namespaces records
+
+documents inventory.queueing promotions.edits training.runtimes
+
+codes gate.verdict naming promotions.withdrawals promql queues.accelerators queues.packing
+revisions.timeline scalars serving.runtimes training.runs values.durations values.minors
+values.quantities yamlio
+
+lineage problems values.cron web
+
+__init__ aspects aspects.training backends commands diff drift gate inventory monitoring objects
+promotions queues reports revisions rules.argocd rules.autoscaling rules.canary rules.changes
+rules.gpu rules.graphs rules.keda rules.kserve rules.kueue rules.language_models
+rules.monitoring rules.namespace rules.serving rules.training rules.workloads scaling serving
+templating training values
+"""
+LAYERS = tuple(
+    {*layer.replace("COMMANDS", " ".join(f"commands.{name}" for name in COMMANDS)).split()}
+    for layer in _RANKS.split("\n\n")
 )
 """Whoever stands higher may import whoever stands lower, and nobody imports a neighbour.
 
@@ -206,7 +191,7 @@ READERS = {
     "commands.gate",
     "commands.shared",
     "drift.tables",
-    "health",
+    "reports.health",
     "terminal",
     "revisions.git",
     "load",

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from helpers import ENVIRONMENT, MODEL, write_tree
 
-from generator import namespaces, pipeline
+from generator import pipeline
 from generator.aspects import network
+from generator.inventory import namespaces
 from generator.queues import demand
 from generator.queues.demand import Pods
 

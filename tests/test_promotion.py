@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from helpers import ENVIRONMENT, MODEL, gen, problems_of, read_tree, told, write_tree
 
-from generator import inventory, pipeline, resolve, validate, yamlio
+from generator import pipeline, resolve, validate, yamlio
 from generator.documents import Document
+from generator.inventory import environments as inventory
 from generator.promotions import amend, artifacts, edits, promotion
 from generator.promotions.promotion import Live, Move, Past, Situation, Wish
 from generator.records import Environment

@@ -8,7 +8,8 @@ from hostile import BOUNDED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator import quantities, schema
+from generator import schema
+from generator.values import quantities
 
 DECIMAL = ("", "k", "M", "G", "T", "P", "E")
 BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import autoscaling, runtimes
 from generator.records import Layer
+from generator.scaling import autoscaling
+from generator.serving import runtimes
 from generator.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,8 +18,9 @@ from helpers import ENVIRONMENT, problems_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import contradictions, inventory, plan, resolve, yamlio
+from generator import contradictions, plan, resolve, yamlio
 from generator.documents import Document
+from generator.inventory import environments as inventory
 from generator.objects import kustomize
 from generator.problems import GenError
 from generator.promotions import edits, promotion

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from helpers import ENVIRONMENT, MODEL, gen, problems_of, read_tree, write_tree
 
-from generator import inventory, yamlio
+from generator import yamlio
 from generator.documents import Document
+from generator.inventory import environments as inventory
 from generator.promotions import artifacts, edits, promotion, withdrawals
 from generator.promotions.promotion import Live, Move, Past, Situation, Wish
 

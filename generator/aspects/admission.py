@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator.aspects.contract import Aspect, Kind, Piece
-from generator.queueing import AdmissionCheck
+from generator.inventory.queueing import AdmissionCheck
 from generator.records import Environment
 
 _GROUP = "kueue.x-k8s.io"

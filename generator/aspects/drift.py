@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from generator import quantities
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.aspects.monitoring import is_of_model, platform
 from generator.aspects.training.asked import cron_fault
 from generator.problems import Problem
 from generator.records import Environment, Json, Release
+from generator.values import quantities
 
 _CRON, _ZONE = "0 6 * * *", "Etc/UTC"
 _RESOURCES: Json = {"cpu": "1", "memory": "2Gi"}

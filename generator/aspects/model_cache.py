@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator import minors, quantities
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.backends import pods
 from generator.problems import Problem
 from generator.records import Environment, ModelCache, Release
 from generator.schema import suggestion
+from generator.values import minors, quantities
 
 _SINCE = (0, 20)
 _TEMPLATE = "overlay/local-model-namespace-cache.yaml.j2"

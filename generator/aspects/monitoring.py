@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from generator import autoscaling
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.gate import measures
 from generator.monitoring import alerts, dashboards, records
@@ -13,6 +12,7 @@ from generator.monitoring import watched as where
 from generator.monitoring.watched import MODEL, VERSION, Watched
 from generator.problems import Problem
 from generator.records import Environment, Json, Release
+from generator.scaling import autoscaling
 
 _SIDECAR: Json = {"grafana_dashboard": "1"}
 _OPERATOR = "add `operator` to the environment's `platform.prometheus`"

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from generator import namespaces, quantities
 from generator.aspects.contract import Aspect, Kind, Piece
+from generator.inventory import namespaces
 from generator.problems import Problem
 from generator.records import Environment, Json
 from generator.schema import suggestion
+from generator.values import quantities
 
 _ORDER = ("min", "defaultRequest", "default", "max")
 """Each at most the next one, as the API server demands

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator import autoscaling, keda, settings, triggers
+from generator import settings
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.records import Environment, Interceptor, Release, Variant
+from generator.scaling import autoscaling, keda, triggers
 
 _FILES = {
     "InterceptorRoute": "interceptor-route.yaml",

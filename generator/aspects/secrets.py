@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from generator import minors
 from generator.aspects.contract import Aspect, Kind, Piece
 from generator.documents import Document
 from generator.problems import Problem
 from generator.records import Environment, Json
 from generator.rules.fields import LOOKS_SECRET
+from generator.values import minors
 
 _OLDEST = (0, 16)
 """The first with external-secrets.io/v1 (external-secrets/external-secrets#4670)."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator import minors, settings
+from generator import settings
 from generator.aspects.contract import Ask, Aspect
 from generator.backends import pods
 from generator.problems import Problem
 from generator.records import Apart, Spread
+from generator.values import minors
 
 KEYS = {"zones": "topology.kubernetes.io/zone", "nodes": "kubernetes.io/hostname"}
 """The labels of nodes that zones and nodes are told apart by."""

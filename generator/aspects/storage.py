@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator import namespaces
 from generator.aspects.contract import Aspect, Kind, Piece
+from generator.inventory import namespaces
 from generator.problems import Problem
 from generator.records import Environment
 from generator.rules.fields import LOOKS_SECRET

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from generator import graphs
 from generator.backends.contract import Ask, Backend, Derived, Kind, Made
 from generator.documents import Document
 from generator.problems import Problem
 from generator.records import Environment, Json, Need, Release, Strategy, Variant
+from generator.serving import graphs
 
 _UNREAD = ("args", "env", "gpu", "serviceAccount")
 """Keys of `serving` that a router has nothing to do with."""

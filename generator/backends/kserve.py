@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from generator import components, runtimes
 from generator.backends import pods
 from generator.backends.contract import Ask, Backend, Derived, Kind, Made, shared_concerns
 from generator.documents import Document
@@ -23,6 +22,7 @@ from generator.records import (
     Strategy,
     Variant,
 )
+from generator.serving import components, runtimes
 
 
 class KServe(Backend):

@@ -11,15 +11,17 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from generator import llm, minors, sizes
 from generator.backends import pods
 from generator.backends.contract import Ask, Backend, Derived, Kind, Made
 from generator.documents import Document
-from generator.llm import LanguageModel, Parallelism, Part
 from generator.problems import Problem
 from generator.records import Environment, Json, Placement, Release, Strategy, Variant
 from generator.schema import suggestion
+from generator.serving import language_models as llm
+from generator.serving import sizes
+from generator.serving.language_models import LanguageModel, Parallelism, Part
 from generator.settings import Settings
+from generator.values import minors
 
 _SINCE = (0, 20)
 _SCHEMES = ("hf://", "s3://", "pvc://", "oci://")

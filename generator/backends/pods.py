@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from generator import minors, naming, settings
+from generator import naming, settings
 from generator.backends.contract import Ask
 from generator.documents import Document
 from generator.problems import Problem
 from generator.records import Environment, Json, Mounts, Port, RollingUpdate, Security, Shutdown
 from generator.settings import Settings
+from generator.values import minors
 
 KEYS = ("secrets", "config", "shutdown", "rollingUpdate")
 """The keys of `serving` that are read here."""

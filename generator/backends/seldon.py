@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from generator import quantities
 from generator.backends import pods
 from generator.backends.contract import Ask, Backend, Derived, Kind, Made, Piece
 from generator.documents import Document
 from generator.problems import Problem
 from generator.records import Environment, Json, Release, Seldon, Strategy, Variant
 from generator.settings import Settings
+from generator.values import quantities
 
 FACTS = "seldon"
 _MLOPS, _MACHINE_LEARNING = "mlops.seldon.io", "machinelearning.seldon.io"

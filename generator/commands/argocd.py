@@ -25,6 +25,6 @@ def settings(namespace: str) -> None:
     part holds only keys that gen writes: apply it with `kubectl apply --server-side`, which leaves
     the others alone, or add it as a patch to what installs Argo CD.
     """
-    from generator import health
+    from generator.reports import health
 
     click.echo(health.config_map(namespace), nl=False)

@@ -23,7 +23,7 @@ def _window(ctx: click.Context, option: click.Parameter, value: str | None) -> i
     """Read a duration as seconds; 0 without one. Raises BadParameter for anything else."""
     import re
 
-    from generator import durations
+    from generator.values import durations
 
     if value is None:
         return 0

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from generator.diff import runs
 from generator.diff.comparison import ABSENT, FieldChange, ObjectChange, Path, Verb
 from generator.diff.runs import Runs
-from generator.predictors import BESIDE_THE_PODS, named
 from generator.problems import Problem
 from generator.queues import demand
 from generator.queues.demand import HOURS_A_MONTH, Demand
 from generator.records import NAMED, Flavor, Json, Queue, Release, Strategy
+from generator.serving.predictors import BESIDE_THE_PODS, named
 
 
 class Live(NamedTuple):

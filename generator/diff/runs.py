@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from generator.queues import demand
 from generator.records import Release
-from generator.trainings import Training
+from generator.training.runs import Training
 
 
 class Runs(NamedTuple):

@@ -18,9 +18,9 @@ from typing import Any
 
 import click
 
-from generator import durations
 from generator.drift import comparison, pushgateway, tables
 from generator.drift.measured import METHODS, Broken, Result
+from generator.values import durations
 
 _NONE_FOUND = 3
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from generator import durations
 from generator.gate import measures, verdict
 from generator.gate.measures import Question, Reply
 from generator.gate.verdict import Limits, Numbers, Verdict
@@ -16,6 +15,7 @@ from generator.problems import Problem
 from generator.promotions import promotion
 from generator.promotions.promotion import History, Situation
 from generator.records import Release, Variant
+from generator.values import durations
 
 _WINDOW = 30 * 60
 """Seconds that are looked at where no soak says how long."""

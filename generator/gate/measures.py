@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from string import Template
 from typing import Any, NamedTuple
 
-from generator import autoscaling, promql
+from generator import promql
 from generator.problems import Problem
 from generator.promql import Series
 from generator.records import Variant
+from generator.scaling import autoscaling
 from generator.settings import Settings
 
 QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from generator import autoscaling
 from generator.records import Json, Release, Variant
+from generator.scaling import autoscaling
 
 MODEL, VERSION = "app.kubernetes.io/name", "app.kubernetes.io/version"
 _LABELLED_VERSION = "app_kubernetes_io_version"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, NoReturn
 
-from generator import contradictions, durations, resolve, settings
+from generator import contradictions, resolve, settings
 from generator.documents import Document
 from generator.problems import GenError
 from generator.promotions import withdrawals
@@ -20,6 +20,7 @@ from generator.promotions.withdrawals import Withdrawal
 from generator.records import Environment, Json, Strategy
 from generator.schema import suggestion
 from generator.settings import Settings
+from generator.values import durations
 
 ORDER = ("version", "canary", "standby", "shadow")
 """The keys of a promotion in a model's block for an environment, as they stand there."""

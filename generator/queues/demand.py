@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from generator import llm, namespaces, quantities, runtimes
-from generator.llm import LanguageModel, Part
+from generator.inventory import namespaces
 from generator.records import Component, Json, Release, RollingUpdate, Variant
-from generator.trainings import Training
+from generator.serving import language_models as llm
+from generator.serving import runtimes
+from generator.serving.language_models import LanguageModel, Part
+from generator.training.runs import Training
+from generator.values import quantities
 
 CPU, MEMORY = "cpu", "memory"
 

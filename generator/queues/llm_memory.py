@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
 
-from generator import llm
-from generator.llm import LanguageModel, Parallelism
 from generator.queues import accelerators
 from generator.records import Placement, Release, Variant
+from generator.serving import language_models as llm
+from generator.serving.language_models import LanguageModel, Parallelism
 
 _FORMATS = ("huggingface", "vLLM")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from generator import settings
 from generator.records import Json, Origin, Release, Variant
 from generator.schema import dotted
-from generator.trainings import Training
+from generator.training.runs import Training
 from generator.yamlio import pointers
 
 _SHARING = {

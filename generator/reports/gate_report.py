@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from generator import durations
 from generator.gate import measures, verdict
 from generator.gate.gating import Judgement
 from generator.gate.verdict import Limits, Numbers
+from generator.values import durations
 
 
 def headline(found: Judgement) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from generator.minors import within
 from generator.problems import Problem
 from generator.queues.outcomes import Outcome
 from generator.records import Environment, Json, Release
@@ -28,72 +27,71 @@ from generator.rules import (
     Step,
     StepCheck,
     Trait,
-    argocd_access,
-    argocd_objects,
-    argocd_projects,
-    argocd_sets,
-    argocd_windows,
-    autoscaling,
-    autoscaling_objects,
-    canary,
-    canary_routes,
-    capacity,
-    changes,
-    changes_environments,
-    changes_llm,
-    changes_specs,
-    changes_withdrawals,
-    components,
-    delivery,
-    gpu,
-    gpu_devices,
-    gpu_flavors,
-    gpu_nodes,
-    graphs,
-    keda_objects,
-    keda_queries,
-    keda_targets,
-    keda_triggers,
-    kserve_canary,
-    kserve_graphs,
-    kserve_llm,
-    kserve_metadata,
-    kserve_objects,
-    kueue_devices,
-    kueue_objects,
-    kueue_policies,
-    kueue_workloads,
     lineage,
-    llm,
-    metadata_objects,
-    monitoring,
-    monitoring_objects,
-    namespace,
     naming,
-    network,
-    pod_objects,
     policy,
-    queued_objects,
-    queueing,
-    quota,
-    quota_objects,
-    scaling,
-    seldon,
-    serving,
-    serving_artifacts,
-    serving_containers,
-    serving_storage,
-    serving_variables,
-    storages,
-    training,
-    training_changes,
-    training_jobs,
-    training_workflows,
     traits,
     versions,
-    workload,
-    workload_objects,
 )
+from generator.rules.argocd import access as argocd_access
+from generator.rules.argocd import applications as argocd_objects
+from generator.rules.argocd import delivery
+from generator.rules.argocd import projects as argocd_projects
+from generator.rules.argocd import sets as argocd_sets
+from generator.rules.argocd import windows as argocd_windows
+from generator.rules.autoscaling import models as autoscaling
+from generator.rules.autoscaling import objects as autoscaling_objects
+from generator.rules.autoscaling import triggers as scaling
+from generator.rules.canary import routes as canary_routes
+from generator.rules.canary import strategies as canary
+from generator.rules.changes import environments as changes_environments
+from generator.rules.changes import language_models as changes_llm
+from generator.rules.changes import releases as changes
+from generator.rules.changes import specs as changes_specs
+from generator.rules.changes import training as training_changes
+from generator.rules.changes import withdrawals as changes_withdrawals
+from generator.rules.gpu import devices as gpu_devices
+from generator.rules.gpu import flavors as gpu_flavors
+from generator.rules.gpu import nodes as gpu_nodes
+from generator.rules.gpu import requests as gpu
+from generator.rules.graphs import models as graphs
+from generator.rules.graphs import objects as kserve_graphs
+from generator.rules.keda import objects as keda_objects
+from generator.rules.keda import queries as keda_queries
+from generator.rules.keda import targets as keda_targets
+from generator.rules.keda import triggers as keda_triggers
+from generator.rules.kserve import canaries as kserve_canary
+from generator.rules.kserve import metadata as kserve_metadata
+from generator.rules.kserve import objects as kserve_objects
+from generator.rules.kueue import capacity, queueing, quota
+from generator.rules.kueue import devices as kueue_devices
+from generator.rules.kueue import objects as kueue_objects
+from generator.rules.kueue import policies as kueue_policies
+from generator.rules.kueue import queued as queued_objects
+from generator.rules.kueue import resource_quotas as quota_objects
+from generator.rules.kueue import workloads as kueue_workloads
+from generator.rules.language_models import models as llm
+from generator.rules.language_models import objects as kserve_llm
+from generator.rules.monitoring import models as monitoring
+from generator.rules.monitoring import objects as monitoring_objects
+from generator.rules.namespace import grants as namespace
+from generator.rules.namespace import network
+from generator.rules.serving import artifacts as serving_artifacts
+from generator.rules.serving import components
+from generator.rules.serving import containers as serving_containers
+from generator.rules.serving import credentials as storages
+from generator.rules.serving import formats as serving
+from generator.rules.serving import storage as serving_storage
+from generator.rules.serving import variables as serving_variables
+from generator.rules.training import jobs as training_jobs
+from generator.rules.training import models as training
+from generator.rules.training import workflows as training_workflows
+from generator.rules.workloads import metadata as metadata_objects
+from generator.rules.workloads import models as workload
+from generator.rules.workloads import objects as workload_objects
+from generator.rules.workloads import pods as pod_objects
+from generator.rules.workloads import seldon
+from generator.values.minors import within
 
 BOOKS: tuple[Book, ...] = (
     serving.BOOK,

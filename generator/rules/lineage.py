@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from generator import lineage
 from generator.records import Release
 from generator.rules import Book, Finding, ModelStep
+from generator.rules.changes.transitions import live_versions
 from generator.rules.places import in_version
-from generator.rules.transitions import live_versions
 
 BOOK = Book("lineage")
 

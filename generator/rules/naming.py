@@ -9,7 +9,7 @@ from generator.backends.kserve import KServe
 from generator.records import Json, Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import block, name_of, text
-from generator.rules.kserve import LOCAL, VISIBILITY, canaries, components, is_standard
+from generator.rules.kserve.accessors import LOCAL, VISIBILITY, canaries, components, is_standard
 from generator.yamlio import Pointer
 
 BOOK = Book("naming")

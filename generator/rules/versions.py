@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator import minors
-from generator.minors import Minor
 from generator.records import Environment
 from generator.rules import Book, Finding
 from generator.rules.places import in_environment
+from generator.values import minors
+from generator.values.minors import Minor
 
 BOOK = Book("versions")
 

@@ -17,7 +17,8 @@ from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from generator import llm, records, yamlio
+from generator import records, yamlio
+from generator.serving import language_models as llm
 from generator.templating import prepared
 from generator.templating.prepared import Fragment
 

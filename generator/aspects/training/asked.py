@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeGuard
 
-from generator import minors, quantities, training_runtimes
 from generator.aspects.training.block import NAME, Block
 from generator.problems import Problem
 from generator.records import Environment, Flavor, Json
 from generator.schema import suggestion
-from generator.training_runtimes import DATASET, MODEL, TrainingRuntime
+from generator.training import runtimes as training_runtimes
+from generator.training.runtimes import DATASET, MODEL, TrainingRuntime
+from generator.values import minors, quantities
 
 
 def problems(block: Block) -> Iterator[Problem]:

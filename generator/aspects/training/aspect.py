@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from generator import quantities
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.aspects.training import asked, manifests, retraining
 from generator.aspects.training.block import NAME, Block
 from generator.problems import Problem
 from generator.queues import demand
 from generator.records import Environment, Json, Release
-from generator.training_runtimes import LAUNCHER, NODE, TrainingRuntime
-from generator.trainings import PodSet, Training
+from generator.training.runs import PodSet, Training
+from generator.training.runtimes import LAUNCHER, NODE, TrainingRuntime
+from generator.values import quantities
 
 _PYTORCH = TrainingRuntime("", "torch", ("worker",))
 """The names that the operator before Trainer gives: its Pods are called like steps."""

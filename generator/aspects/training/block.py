@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from generator import durations, training_runtimes
 from generator.aspects.contract import Ask
-from generator.minors import Minor, parsed
 from generator.records import Environment, Flavor, Json
-from generator.training_runtimes import TrainingRuntime
+from generator.training import runtimes as training_runtimes
+from generator.training.runtimes import TrainingRuntime
+from generator.values import durations
+from generator.values.minors import Minor, parsed
 
 NAME = "training"
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
-from generator import quantities
 from generator.aspects.training.block import Block
 from generator.records import Flavor, Json
-from generator.training_runtimes import NODE, TORCHTUNE, TrainingRuntime, longest_name
-from generator.trainings import Job
+from generator.training.runs import Job
+from generator.training.runtimes import NODE, TORCHTUNE, TrainingRuntime, longest_name
+from generator.values import quantities
 
 GROUP, VERSION = "trainer.kubeflow.org", "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from generator import scalars
 from generator.aspects.training.block import Block
 from generator.records import Json
-from generator.trainings import Creator, Job, Schedule
+from generator.training.runs import Creator, Job, Schedule
 
 FOLDER = "/etc/training"
 SCRIPT, MANIFEST = "create.sh", "job.yaml"

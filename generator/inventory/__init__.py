@@ -1,0 +1,1 @@
+"""What the document of an environment comes to."""

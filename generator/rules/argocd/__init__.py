@@ -1,0 +1,1 @@
+"""Rules of what Argo CD delivers, and how."""

@@ -1,0 +1,1 @@
+"""Rules of InferenceGraphs, of models and of own templates."""

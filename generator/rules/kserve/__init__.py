@@ -1,0 +1,1 @@
+"""Rules of KServe's objects."""

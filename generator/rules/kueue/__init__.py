@@ -1,0 +1,1 @@
+"""Rules of queues, quota and what is admitted."""

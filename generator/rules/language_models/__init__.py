@@ -1,0 +1,1 @@
+"""Rules of LLMInferenceServices, of models and of own templates."""

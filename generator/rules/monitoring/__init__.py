@@ -1,0 +1,1 @@
+"""Rules of what is measured and who is told."""

@@ -1,0 +1,1 @@
+"""Rules of what serves a model and of what it is made of."""

@@ -1,0 +1,1 @@
+"""Rules of Pods and of what makes them."""

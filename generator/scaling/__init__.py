@@ -1,0 +1,1 @@
+"""Who owns the number of replicas, what wakes it, and how fast it moves."""

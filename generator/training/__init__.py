@@ -1,0 +1,1 @@
+"""What is known of training: runtimes, and the runs of a model."""

@@ -1,0 +1,1 @@
+"""Texts that mean an amount, a time or a version."""
