@@ -66,7 +66,7 @@ class _Compiled:
     def __init__(self, template: jinja2.Template, read: Reader | None) -> None:
         self.template = template
         self._read = read
-        self._statements: dict[int, Statement] = {}
+        self._statements: dict[shortcut.Way, Statement] = {}
 
     def short(self, context: Mapping[str, Any]) -> tuple[Statement, list[Any]] | None:
         """Read the values without Jinja; None where only Jinja can say what there is."""

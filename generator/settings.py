@@ -65,8 +65,10 @@ class Settings:
 
     def rank(self, *pointer: str) -> int:
         """Return the index of the layer that decides a setting; -1 if none does."""
-        ranks = (index for index, layer in enumerate(self.layers) if layer.has(pointer))
-        return max(ranks, default=-1)
+        rank = len(self.layers) - 1
+        while rank >= 0 and not self.layers[rank].has(pointer):
+            rank -= 1
+        return rank
 
     def where(self, *pointer: str) -> Where | None:
         """Find the place that decides a setting; None if `gen` itself does."""

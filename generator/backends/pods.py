@@ -64,6 +64,8 @@ def security(merged: Settings) -> dict[str, Any]:
 
 def facts(ask: Ask) -> dict[str, Any]:
     """Resolve what is mounted, how Pods go, and how an update goes."""
+    if not ask.serves_with(*KEYS, "security"):
+        return {}
     found: dict[str, Any] = mounts(ask.merged)
     if settings.is_knative(ask.model, ask.environment):
         return found
@@ -107,6 +109,8 @@ def writable(merged: Settings) -> list[str]:
 
 def problems(ask: Ask) -> Iterator[Problem]:
     """Find what Pods cannot have."""
+    if not ask.serves_with(*KEYS, "security"):
+        return
     yield from _knatives(ask)
     yield from _shutdown(ask)
     yield from _update(ask.merged)

@@ -19,6 +19,7 @@ from generator.queues.outcomes import Cause, Outcome, Part
 from generator.queues.packing import Nodes
 from generator.queues.quotas import Cell, Pool, Usage
 from generator.records import Environment, Flavor, Json, Release
+from generator.values.identity import Same
 
 Level = Literal["minimum", "maximum"]
 """How many replicas of each version there are."""
@@ -441,29 +442,14 @@ def nodes_of(environment: Environment, flavor: Flavor) -> Nodes:
     return known if all(has and count for has, count in known) else []
 
 
-class _Same:
-    """An environment by identity, because what it holds cannot be hashed."""
-
-    __slots__ = ("environment",)
-
-    def __init__(self, environment: Environment) -> None:
-        self.environment = environment
-
-    def __hash__(self) -> int:
-        return id(self.environment)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.environment is self.environment
-
-
 @lru_cache(256)
-def _of(same: _Same) -> Capacity:
-    return Capacity(same.environment)
+def _of(same: Same[Environment]) -> Capacity:
+    return Capacity(same.thing)
 
 
 def of(environment: Environment) -> Capacity:
     """Work out an environment's capacity, once."""
-    return _of(_Same(environment))
+    return _of(Same(environment))
 
 
 def of_release(release: Release) -> Outcome | None:

@@ -20,6 +20,7 @@ from generator.serving import runtimes
 from generator.serving.language_models import LanguageModel, Part
 from generator.training.runs import Training
 from generator.values import quantities
+from generator.values.identity import Same
 
 CPU, MEMORY = "cpu", "memory"
 
@@ -92,6 +93,12 @@ def all_of(release: Release) -> tuple[Demand, ...]:
     First what answers, then what reads prompts, and transformers and explainers, which are never
     on the nodes of accelerators.
     """
+    return _all_of(Same(release))
+
+
+@lru_cache(8)  # rules ask for it one after the other
+def _all_of(same: Same[Release]) -> tuple[Demand, ...]:
+    release = same.thing
     flavor = release.placement.flavor if release.placement else ""
     found = {flavor: [_pods(release, variant) for variant in release.variants]}
     part = _prefilling(release)
@@ -130,13 +137,16 @@ def everything_of(release: Release) -> tuple[Demand, ...]:
 def of_run(release: Release) -> Demand | None:
     """Add up what a run of a model's training asks for, its steps included; None without any.
 
-    Only Kueue's queues count: Volcano's grant shares, not amounts.
+    Only Kueue's queues count: Volcano's grant shares, not amounts. A LimitRange fills in what a
+    node or a step does not request.
     """
     training: Training | None = release.facts.get("training")
     if training is None:
         return None
+    filled = namespaces.limits(release.environment.document).request
+    cpu, memory = (amount(key, filled[key]) if key in filled else 0 for key in (CPU, MEMORY))
     pods = tuple(
-        Pods(step.name, step.cpu, step.memory, step.accelerators, 0, step.count, 0)
+        Pods(step.name, step.cpu or cpu, step.memory or memory, step.accelerators, 0, step.count, 0)
         for step in training.pods
     )
     queue = training.queue if training.is_queued else ""

@@ -123,7 +123,8 @@ _WHO: dict[Autoscaler, str] = {
 
 def _unread(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
     """Refuse what nobody reads; an environment says it for all models, and that is no mistake."""
-    for key, (readers, who) in _READERS.items():
+    for key in (key for key in _READERS if key in settings.data["scaling"]):
+        readers, who = _READERS[key]
         pointer = ("scaling", key)
         if owner in readers or not triggers.is_of_the_model(settings, *pointer):
             continue
@@ -161,7 +162,7 @@ def _is_of_one_layer(settings: Settings, pointer: tuple[str, ...]) -> bool:
 
 def _fallback(settings: Settings) -> Iterator[Problem]:
     said, most = settings.get("scaling", "fallback") or {}, settings.get("scaling", "max")
-    if not triggers.is_of_the_model(settings, "scaling", "fallback"):
+    if not said or not triggers.is_of_the_model(settings, "scaling", "fallback"):
         return
     if not triggers.may_fail(settings):
         message = "no trigger here can fail: cpu, memory and a schedule ask nobody"

@@ -42,6 +42,12 @@ def live(ask: Ask) -> list[tuple[tuple[str, ...], str]]:
     return [(("versions", name), name) for name in dict.fromkeys(named) if name]
 
 
+def _may_be_there(ask: Ask) -> bool:
+    """Say whether anybody says a word of what stands beside a predictor."""
+    versions = ask.model.data["versions"].values()
+    return ask.serves_with(*KINDS, *SIDECARS) or any("transformer" in spec for spec in versions)
+
+
 def asked(ask: Ask, kind: Kind, version: str = "") -> Json:
     """Merge what the layers say of a component, and a version of its transformer."""
     shared: Json = ask.merged.get("serving", kind) or {}
@@ -53,6 +59,8 @@ def asked(ask: Ask, kind: Kind, version: str = "") -> Json:
 
 def of_version(ask: Ask, version: str, name: str, model: Scaling) -> tuple[Component, ...]:
     """Resolve what stands beside the predictor of an InferenceService that serves a version."""
+    if not _may_be_there(ask):
+        return ()
     return tuple(
         _component(ask, kind, spec, name, model)
         for kind in KINDS
@@ -116,6 +124,8 @@ def problems(ask: Ask, *, versioned: bool, native: bool) -> Iterator[Problem]:
 
     `versioned` says that each version has an InferenceService of its own.
     """
+    if not _may_be_there(ask):
+        return
     for kind in KINDS:
         if any(asked(ask, kind, version) for _, version in live(ask)):
             yield from (_alone(ask, kind) if native else _component_problems(ask, kind, versioned))
@@ -210,10 +220,11 @@ def _metric(ask: Ask, kind: Kind, metric: str, is_knative: bool) -> Iterator[Pro
     elif is_knative and by_resource != _is_resource(ask.merged.get("scaling", "metric")):
         own = ask.merged.get("scaling", "metric")
         message = (
-            f"KServe checks the {kind}'s `{metric}` against the autoscaler of the model, which "
-            f"follows {own}"
+            f"in Knative mode KServe checks the {kind}'s `{metric}` against the autoscaler of the "
+            f"model, which follows {own} in {ask.environment.name}"
         )
-        yield ask.merged.problem("I003", message, place, f"write `metric: {own}`, or remove it")
+        hint = f"remove it, or write `metric: {own}` in `environments.{ask.environment.name}`"
+        yield ask.merged.problem("I003", message, place, hint)
 
 
 def _lengths(ask: Ask, kind: Kind, versioned: bool) -> Iterator[Problem]:
@@ -254,6 +265,8 @@ def is_on(logger: Json) -> bool:
 def facts(ask: Ask) -> dict[str, Any]:
     """Resolve what is the same for all versions, by the names that templates see it under."""
     found: dict[str, Any] = {}
+    if not _may_be_there(ask):
+        return found
     kinds = [k for k in KINDS if any(asked(ask, k, version) for _, version in live(ask))]
     if kinds:
         found["components"] = kinds

@@ -1,10 +1,10 @@
 """Templates that only place fields are read without Jinja.
 
 Most templates are text, `{{ release.model }}` and `{% if serving.timeout %}`. Their syntax tree
-says all there is: which values, in which order, in which branch. Such a template becomes one
-function from its context to the values and a number for the branches taken; each number has one
-skeleton, which Jinja itself renders when the number comes for the first time. Loops, filters,
-macros and whatever else a template may use make no shortcut, and Jinja renders it as ever.
+says all there is: which values, in which order, in which branch, how often around a loop. Such a
+template becomes one function from its context to the values and the branches taken; each way
+through it has one skeleton, which Jinja itself renders when the way is taken for the first time.
+Filters, macros and whatever else a template may use make no shortcut, and Jinja renders it as ever.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Any
 
 from jinja2 import nodes
 
-Reader = Callable[[Mapping[str, Any]], tuple[int, list[Any]]]
+Way = int | tuple[int, ...]
+"""Which branches were taken, as bits; with loops, also how often and which within, in order."""
+
+Reader = Callable[[Mapping[str, Any]], tuple[Way, list[Any]]]
 """Reads a context. Raises KeyError or AttributeError where Jinja would say what is undefined."""
 
 
@@ -45,7 +48,8 @@ def reader(template: nodes.Template) -> Reader | None:
         lines = list(writer.lines(template.body, "    "))
     except _NoShortcutError:
         return None
-    source = "\n".join(["def read(c):", "    k, v = 0, []", *lines, "    return k, v"])
+    way = "(k, *t)" if writer.loops else "k"
+    source = "\n".join(["def read(c):", "    k, t, v = 0, [], []", *lines, f"    return {way}, v"])
     scope: dict[str, Any] = {}
     exec(compile(source, "<shortcut>", "exec"), scope)
     function: Reader = scope["read"]
@@ -53,57 +57,98 @@ def reader(template: nodes.Template) -> Reader | None:
 
 
 class _Writer:
-    """Writes the reader's source; every branch gets a bit of its own."""
+    """Writes the reader's source; every branch gets a bit of its own.
+
+    Within a loop a branch is taken each time anew: there, each is noted by a number.
+    """
 
     def __init__(self) -> None:
+        self.loops = 0
         self._bit = 1
+        self._within: tuple[str, ...] = ()
 
     def lines(self, body: list[nodes.Node], indent: str) -> Iterator[str]:
         """Write statements for a run of nodes."""
         for node in body:
             if isinstance(node, nodes.Output):
-                values = [
-                    _expression(n) for n in node.nodes if not isinstance(n, nodes.TemplateData)
-                ]
-                if values:
-                    yield f"{indent}v += ({', '.join(values)},)"
+                said = [n for n in node.nodes if not isinstance(n, nodes.TemplateData)]
+                if said:
+                    yield f"{indent}v += ({', '.join(map(self._expression, said))},)"
             elif isinstance(node, nodes.If):
                 yield from self._if(node, indent)
+            elif isinstance(node, nodes.For):
+                yield from self._for(node, indent)
             else:
                 raise _NoShortcutError
 
     def _if(self, node: nodes.If, indent: str) -> Iterator[str]:
-        yield f"{indent}if {_expression(node.test)}:"
+        yield f"{indent}if {self._expression(node.test)}:"
         yield from self._branch(node.body, indent)
         for other in node.elif_:
-            yield f"{indent}elif {_expression(other.test)}:"
+            yield f"{indent}elif {self._expression(other.test)}:"
             yield from self._branch(other.body, indent)
-        if node.else_:
+        if node.else_ or self._within:
             yield f"{indent}else:"
             yield from self._branch(node.else_, indent)
 
     def _branch(self, body: list[nodes.Node], indent: str) -> Iterator[str]:
-        yield f"{indent}    k |= {self._bit}"
+        yield (
+            f"{indent}    t.append({self._bit})"
+            if self._within
+            else f"{indent}    k |= {self._bit}"
+        )
         self._bit <<= 1
         yield from self.lines(body, indent + "    ")
 
-
-def _expression(node: nodes.Node) -> str:
-    """Write an expression over fields; names and fields with `_` are the sandbox's to refuse."""
-    match node:
-        case nodes.Name(name=name):
-            return f"c[{name!r}]"
-        case nodes.Getattr(node=inner, attr=attr) if not attr.startswith("_"):
-            return f"{_expression(inner)}.{attr}"
-        case nodes.Const(value=value) if isinstance(value, str | int | bool | None):
-            return repr(value)
-        case nodes.Not(node=inner):
-            return f"(not {_expression(inner)})"
-        case nodes.And(left=left, right=right):
-            return f"({_expression(left)} and {_expression(right)})"
-        case nodes.Or(left=left, right=right):
-            return f"({_expression(left)} or {_expression(right)})"
-        case nodes.Compare(expr=expr, ops=[nodes.Operand(op="eq", expr=other)]):
-            return f"({_expression(expr)} == {_expression(other)})"
-        case _:
+    def _for(self, node: nodes.For, indent: str) -> Iterator[str]:
+        """Write a loop; its names are the reader's own, and end with it."""
+        if node.else_ or node.test or node.recursive:
             raise _NoShortcutError
+        self.loops += 1
+        items = f"i{self.loops}"
+        yield f"{indent}{items} = list({self._expression(node.iter)})"
+        yield f"{indent}t.append(len({items}))"
+        names = node.target.items if isinstance(node.target, nodes.Tuple) else [node.target]
+        outer, own = (
+            self._within,
+            tuple(name.name for name in names if isinstance(name, nodes.Name)),
+        )
+        if len(own) < len(names) or {"loop", *outer} & {*own}:
+            raise _NoShortcutError
+        self._within = (*outer, *own)
+        yield f"{indent}for {', '.join(f'n_{name}' for name in own)} in {items}:"
+        yield f"{indent}    pass"
+        yield from self.lines(node.body, indent + "    ")
+        self._within = outer
+
+    def _expression(self, node: nodes.Node) -> str:
+        """Write an expression over fields; those with `_` are the sandbox's to refuse."""
+        match node:
+            case nodes.Name(name=name) if name in self._within:
+                return f"n_{name}"
+            case nodes.Name(name=name) if name != "loop":
+                return f"c[{name!r}]"
+            case nodes.Getattr(node=inner, attr=attr) if not attr.startswith("_"):
+                return f"{self._expression(inner)}.{attr}"
+            case nodes.Call(node=nodes.Getattr(node=inner, attr="items"), args=[], kwargs=[]):
+                return f"{self._expression(inner)}.items()"
+            case nodes.Const(value=value) if isinstance(value, str | int | bool | None):
+                return repr(value)
+            case _:
+                return self._operation(node)
+
+    def _operation(self, node: nodes.Node) -> str:
+        match node:
+            case nodes.Not(node=inner):
+                return f"(not {self._expression(inner)})"
+            case nodes.And(left=left, right=right):
+                return f"({self._expression(left)} and {self._expression(right)})"
+            case nodes.Or(left=left, right=right):
+                return f"({self._expression(left)} or {self._expression(right)})"
+            case nodes.Compare(expr=expr, ops=[nodes.Operand(op="eq", expr=other)]):
+                return f"({self._expression(expr)} == {self._expression(other)})"
+            case nodes.CondExpr(test=test, expr1=first, expr2=nodes.Expr() as other):
+                said = (self._expression(each) for each in (first, test, other))
+                return "({} if {} else {})".format(*said)
+            case _:
+                raise _NoShortcutError
