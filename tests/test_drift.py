@@ -49,6 +49,7 @@ same.iloc[:5].to_parquet(folder / "few.parquet")
 same.drop(columns="age").to_parquet(folder / "other-columns.parquet")
 same.assign(amount=same.amount.map(str)).to_parquet(folder / "other-types.parquet")
 same.assign(amount=np.nan).to_parquet(folder / "no-values.parquet")
+known[["at"]].to_parquet(folder / "times.parquet")
 (folder / "no-table.parquet").write_text("no table")
 (folder / "nothing.csv").write_text("")
 """
@@ -186,6 +187,13 @@ def test_what_cannot_be_compared_is_told_in_a_sentence(check: Check, current: st
     assert ran.stderr.startswith("error: ")
     assert "Traceback" not in ran.stderr
     assert ran.stderr.count("\n") == 2, "an error and a hint"
+
+
+@pytest.mark.peers
+def test_times_alone_are_nothing_to_compare(check: Check) -> None:
+    ran = check.run("times.parquet", f"--reference={check.tables}/times.parquet")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("error: the reference data has no column that is not a time\n")
 
 
 @pytest.mark.peers

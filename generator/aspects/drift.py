@@ -16,9 +16,9 @@ from typing import Any
 
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.aspects.monitoring import is_of_model, platform
-from generator.aspects.training.asked import cron_fault
 from generator.problems import Problem
 from generator.records import Environment, Json, Release
+from generator.values import cron as schedules
 from generator.values import quantities
 
 _CRON, _ZONE = "0 6 * * *", "Etc/UTC"
@@ -37,8 +37,8 @@ _ADDRESSES = ("reference", "current", "report")
 class Drift:
     """A check as the CronJob has it: what it is called with, and where it finds its data.
 
-    `needed` are the schemes of its addresses, `claims` the volumes by name, each with whether the
-    check writes there. `push` is empty where nobody is told.
+    `addresses` are as the spec has them, by its keys; `claims` are the volumes by name, each with
+    whether the check writes there. `push` is empty where nobody is told.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Drift:
     args: list[str]
     env: Json
     resources: Json
-    needed: frozenset[str]
+    addresses: dict[str, str]
     claims: dict[str, bool]
     push: str
 
@@ -65,11 +65,12 @@ class DriftCheck(Aspect):
             return
         yield from _missing(ask)
         cron = ask.merged.get("drift", "schedule", "cron")
-        fault = cron_fault(cron) if cron is not None else ""
+        fault = schedules.fault(cron) if cron is not None else ""
         if fault:
             hint = "write five fields: minute, hour, day, month, day of the week"
             pointer = ("drift", "schedule", "cron")
             yield ask.merged.problem("E204", f"`{cron}` {fault}", pointer, hint)
+        yield from _limits(ask)
 
     def facts(self, ask: Ask) -> Drift | None:
         """Resolve the check; None where it is switched off."""
@@ -112,6 +113,16 @@ def _missing(ask: Ask) -> Iterator[Problem]:
         yield ask.merged.problem("E302", message, ("drift",), hint)
 
 
+def _limits(ask: Ask) -> Iterator[Problem]:
+    """Find a limit that is below what is requested, be it said or what a check has anyway."""
+    spec = _RESOURCES | (ask.merged.get("drift", "resources") or {})
+    for key, limit in spec.get("limits", {}).items():
+        if quantities.parse(limit) < quantities.parse(spec[key]):
+            message = f"the {key} limit {limit} is below the request {spec[key]}"
+            pointer = ("drift", "resources", "limits", key)
+            yield ask.merged.problem("E303", message, pointer, "a limit is at least the request")
+
+
 _MEANS = {"reference": "was made with", "current": "sees"}
 
 
@@ -122,6 +133,7 @@ def _image(ask: Ask) -> str:
 
 def _drift(ask: Ask) -> Drift:
     said: Json = ask.merged.data["drift"]
+    addresses = {key: said[key] for key in _ADDRESSES if key in said}
     schedule, push = said.get("schedule", {}), platform(ask.environment, "prometheus")
     return Drift(
         name=f"{ask.model.name}-drift",
@@ -131,9 +143,9 @@ def _drift(ask: Ask) -> Drift:
         timeout=said.get("timeout", 3600),
         args=list(_arguments(ask, said)),
         env=said.get("env", {}),
-        resources=_resources(said.get("resources", _RESOURCES)),
-        needed=frozenset(said.get(key, "").partition("://")[0] for key in _ADDRESSES),
-        claims=_claims(said),
+        resources=_resources(_RESOURCES | said.get("resources", {})),
+        addresses=addresses,
+        claims=_claims(addresses),
         push=push.get("pushgateway", ""),
     )
 
@@ -168,11 +180,11 @@ def _local(address: str) -> str:
     return address.replace("pvc://", f"{_MOUNTS}/") if address.startswith("pvc://") else address
 
 
-def _claims(said: Json) -> dict[str, bool]:
+def _claims(addresses: dict[str, str]) -> dict[str, bool]:
     """Find the claims by name, and which of them are written to."""
     found: dict[str, bool] = {}
-    for key in _ADDRESSES:
-        scheme, _, path = said.get(key, "").partition("://")
+    for key, address in addresses.items():
+        scheme, _, path = address.partition("://")
         if scheme == "pvc":
             claim = path.partition("/")[0]
             found[claim] = found.get(claim, False) or key == "report"
@@ -193,14 +205,15 @@ def _resources(said: Json) -> Json:
 def _check(release: Release, facts: Drift, starter: Any) -> Json:
     serving = release.serving
     has_secrets = bool(serving.service_account_secrets)
-    is_google = has_secrets and "gs" in facts.needed
+    schemes = {address.partition("://")[0] for address in facts.addresses.values()}
+    is_google = has_secrets and "gs" in schemes
     account = starter.name if starter else serving.service_account
     args = [*facts.args, f"--mark={_MARK}"] if starter else facts.args
     return {
         "service_account_name": account,
         "args": args,
         "env": _variables(facts, is_google=is_google),
-        "env_from": _from_secrets(serving.service_account_secrets) if "s3" in facts.needed else [],
+        "env_from": _from_secrets(serving.service_account_secrets) if "s3" in schemes else [],
         "mounts": list(_mounts(facts, is_google=is_google)),
         "volumes": list(_volumes(facts, serving.service_account_secrets, is_google=is_google)),
     }

@@ -14,6 +14,7 @@ from generator.backends import pods
 from generator.problems import Problem
 from generator.records import Environment, ModelCache, Release
 from generator.schema import suggestion
+from generator.serving import components
 from generator.values import minors, quantities
 
 _SINCE = (0, 20)
@@ -90,18 +91,17 @@ def _unknown(ask: Ask, name: str, groups: list[str]) -> Problem:
         hint = suggestion(name, groups)
     else:
         message = f"environment {environment} keeps no models on nodes"
-        hint = f"list its LocalModelNodeGroups: `platform.kserve.nodeGroups: [{name}]`"
+        listed = f"list its LocalModelNodeGroups: `platform.kserve.nodeGroups: [{name}]`"
+        hint = f"{listed}, or write `cache` in the environments that have them"
     return ask.merged.problem("E301", message, ("cache", "nodeGroup"), hint)
 
 
 def _addresses(ask: Ask) -> Iterator[Problem]:
     """Ask for addresses that are fetched: a claim or an image is near already."""
-    block = ask.model.data["environments"][ask.environment.name]
-    spec = ask.model.data["versions"].get(block["version"], {})
-    if not spec.get("uri", "").startswith(_SCHEMES):
-        said = f"`{spec['uri']}` is none" if "uri" in spec else "there is no `uri`"
-        message = f"only what is downloaded is kept on nodes, and {said}"
-        pointer = ("versions", block["version"])
-        if block["version"] in ask.model.data["versions"]:
+    for pointer, version in components.live(ask):
+        spec = ask.model.data["versions"].get(version)
+        if spec is not None and not spec.get("uri", "").startswith(_SCHEMES):
+            said = f"`{spec['uri']}` is none" if "uri" in spec else "there is no `uri`"
+            message = f"only what is downloaded is kept on nodes, and {said}"
             hint = "remove `cache`, or give the version an address of gs, s3, hf or https"
             yield ask.model.problem("E303", message, pointer, hint=hint, key=True)

@@ -17,7 +17,6 @@ from generator.scaling import autoscaling
 _SIDECAR: Json = {"grafana_dashboard": "1"}
 _OPERATOR = "add `operator` to the environment's `platform.prometheus`"
 _IDLE = 0.05
-_DRIFT = "drift"
 
 
 class Monitoring(Aspect):
@@ -27,15 +26,18 @@ class Monitoring(Aspect):
 
     def problems(self, ask: Ask) -> Iterator[Problem]:
         """Find what the environment lacks, and what nobody can measure."""
-        if _is_on(ask):
+        if _is_on(ask) and not _has_pods(ask):
+            yield from _podless(ask)
+        elif _is_on(ask):
             yield from _absent(ask)
             yield from _unknown(ask)
             yield from _unmeasured(ask)
             yield from _own_queries(ask)
 
     def facts(self, ask: Ask) -> Watched | None:
-        """Resolve what is watched; None where the block is switched off."""
-        return _watched(ask) if _is_on(ask) and not any(_absent(ask)) else None
+        """Resolve what is watched; None where the block is off, or there are no Pods to watch."""
+        is_watched = _is_on(ask) and _has_pods(ask) and not any(_absent(ask))
+        return _watched(ask) if is_watched else None
 
     def files(self, release: Release, facts: Watched) -> Iterator[Piece]:
         """List the monitor, the rules, those of a canary while there is one, and the dashboard."""
@@ -70,6 +72,22 @@ def platform(environment: Environment, system: str) -> Json:
 
 def _is_on(ask: Ask) -> bool:
     return bool(ask.merged.get("monitoring", "enabled") is not False)
+
+
+def _has_pods(ask: Ask) -> bool:
+    return ask.merged.get("serving", "backend") in where.OF_THEIR_OWN
+
+
+def _podless(ask: Ask) -> Iterator[Problem]:
+    """Refuse to watch what has no Pods of its own, if the model itself wants it.
+
+    What an environment wants of all of its models passes by those that cannot.
+    """
+    if is_of_model(ask, "monitoring"):
+        backend = ask.merged.get("serving", "backend")
+        message = f"a model of `backend: {backend}` has no Pods that are called after it to watch"
+        hint = "remove it, and watch the servers where they are installed"
+        yield ask.merged.problem("E303", message, ("monitoring",), hint)
 
 
 def _piece(name: str, shared: Json, **own: Any) -> Piece:
@@ -196,7 +214,6 @@ def _watched(ask: Ask) -> Watched:
         alert_labels=said.get("labels", {}),
         runbooks=said.get("runbooks", ""),
         gate=_gate(ask),
-        drift=f"{ask.model.name}-drift" if _is_checked(ask) else "",
     )
 
 
@@ -219,13 +236,6 @@ def _gate(ask: Ask) -> dict[str, float | str]:
         "maxLatencyRatio": said.get("maxLatencyRatio", 1.5),
         "latency": said.get("latency", "p95"),
     }
-
-
-def _is_checked(ask: Ask) -> bool:
-    """Say whether drift is checked, and somebody told of it whom Prometheus asks."""
-    block = ask.merged.get(_DRIFT)
-    is_on = bool(block) and block.get("enabled") is not False
-    return is_on and bool(platform(ask.environment, "prometheus").get("pushgateway"))
 
 
 def _seconds(duration: str) -> float:

@@ -33,6 +33,9 @@ def compare(
     A report takes longer than the comparison, and is written only if it is `reported`.
     """
     names = list(columns) or _all(reference)
+    if not names:
+        hint = "name those that are to be compared in `columns`"
+        raise Broken("the reference data has no column that is not a time", hint)
     kinds = _kinds(reference, current, names)
     snapshot = _snapshot(reference[names], current[names], kinds, threshold, method)
     metrics = snapshot.dict()["metrics"]

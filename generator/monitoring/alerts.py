@@ -17,6 +17,8 @@ from generator.records import Json, Release
 from generator.values import durations
 
 _LONG = "15m"
+_LATE = 7200
+"""Seconds after which a check that has not succeeded is not only slow."""
 _VERSION = "{{ with $labels.version }} {{ . }}{{ end }}"
 
 
@@ -72,7 +74,7 @@ def of_release(release: Release, watched: Watched) -> list[Alert]:
         *_availability(release, watched),
         *_limits(release, known),
         *_gpus(release, watched, known),
-        *_drift(release, watched),
+        *_drift(release),
     ]
 
 
@@ -226,8 +228,9 @@ def _gpus(release: Release, watched: Watched, known: frozenset[str]) -> Iterator
     )
 
 
-def _drift(release: Release, watched: Watched) -> Iterator[Alert]:
-    if not watched.drift:
+def _drift(release: Release) -> Iterator[Alert]:
+    check = where.check_for_drift(release)
+    if check is None:
         return
     share, threshold = (
         series(name, release) for name in ("gen_drift_share", "gen_drift_threshold")
@@ -240,16 +243,16 @@ def _drift(release: Release, watched: Watched) -> Iterator[Alert]:
         "sees other data than it was made with: {{ $value | humanizePercentage }} of the columns",
         "The report of the check says which columns. A model of newer data may be due.",
     )
-    job = f'{{namespace="{release.environment.namespace}",cronjob="{watched.drift}"}}'
+    job = f'{{namespace="{release.environment.namespace}",cronjob="{check.name}"}}'
     scheduled = f"kube_cronjob_status_last_schedule_time{job}"
     succeeded = f"kube_cronjob_status_last_successful_time{job}"
     yield Alert(
         "ModelDriftUnknown",
         f"{scheduled} > {succeeded}\n  or {scheduled} unless {succeeded}",
-        "2h",
+        f"{max(_LATE, 2 * check.timeout) // 3600}h",
         "warning",
         "is not checked for drift any more",
-        f"The last run of CronJob {watched.drift} did not succeed: the logs of its Pod say why.",
+        f"The last run of CronJob {check.name} did not succeed: the logs of its Pod say why.",
     )
 
 

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from generator.monitoring import alerts, records
+from generator.monitoring import watched as where
 from generator.monitoring.watched import Watched
 from generator.records import Json, Release
 
@@ -175,7 +176,7 @@ def _all(release: Release, watched: Watched) -> Iterator[Graph]:
         if name in known:
             query = alerts.series(name, release)
             yield Graph(title, unit, ((query, _BY_VERSION),), limits.get(name))
-    if watched.drift:
+    if where.check_for_drift(release) is not None:
         share = alerts.series("gen_drift_share", release)
         limit = alerts.series("gen_drift_threshold", release)
         yield Graph("Drifted columns", "percentunit", ((share, "share"), (limit, "threshold")))

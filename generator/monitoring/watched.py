@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from generator.records import Json, Release, Variant
 from generator.scaling import autoscaling
@@ -19,7 +20,11 @@ _LABELLED_VERSION = "app_kubernetes_io_version"
 
 OWN, _LLM = "deployment", "kserve-llm"
 KNOWN = frozenset(("kserve", OWN, _LLM))
-"""The backends whose Pods are known here."""
+"""The backends whose Pods are known here, and where they tell of themselves."""
+
+OF_THEIR_OWN = KNOWN | {"graph"}
+"""The backends that give a model Pods of its own, called after it: Seldon's are servers that many
+models share, or have other names."""
 
 _LLM_PARTS = ("llminferenceservice-workload", "llminferenceservice-workload-leader")
 
@@ -54,7 +59,12 @@ class Watched:
     alert_labels: Mapping[str, str]
     runbooks: str
     gate: Mapping[str, float | str]
-    drift: str
+
+
+def check_for_drift(release: Release) -> Any:
+    """Give the check for drift of which Prometheus is told; None without one."""
+    check = release.facts.get("drift")
+    return check if check is not None and check.push else None
 
 
 def is_knative(release: Release) -> bool:

@@ -7,6 +7,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+OUTPUT_VARIABLES = ("MODEL_OUTPUT_URI", "TRAINING_RUN")
+"""What a run learns of its output: where trained models go, and which run it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class PodSet:
@@ -72,8 +75,9 @@ class Training:
     `run` is None without a label, `schedule` without one that is enabled; `creator` is there for a
     schedule and for drift. `runtime_template` is a runtime of the model's own, for Volcano. A run
     takes `pods` at once from `queue`, which is Kueue's only where `is_queued`. `framework` is the
-    runtime's, `variables` names those that the spec sets, `priority` is as the spec calls
-    it, and `processes` are those of a node, 0 where Trainer decides.
+    runtime's, `env` is what the spec sets, `variables` names those out of Secrets too, `priority`
+    is as the spec calls it, and `processes` are those of a node, 0 where Trainer decides.
+    `is_shipped` says that no runtime of somebody's own makes the Pods.
     """
 
     api: str
@@ -83,10 +87,12 @@ class Training:
     schedule: Schedule | None
     creator: Creator | None
     runtime: str
+    is_shipped: bool
     runtime_template: Json | None
     framework: str
     image: str
     args: tuple[str, ...]
+    env: Json
     variables: tuple[str, ...]
     queue: str
     priority: str

@@ -44,8 +44,11 @@ class TrainingRuntime:
     @property
     def initializers(self) -> tuple[str, ...]:
         """The steps before the training."""
-        return tuple(job for job in self.jobs if job in (DATASET, MODEL))
+        return tuple(job for job in self.jobs if job in STEPS)
 
+
+STEPS = frozenset((DATASET, MODEL))
+"""What runs before the training; a spec says nothing of its size."""
 
 _STEPS = (DATASET, MODEL, NODE)
 _MPI = (LAUNCHER, NODE)

@@ -161,6 +161,18 @@ def without(spans: list[Span], taken: list[Span]) -> list[Span]:
     return left
 
 
+def fault(text: str) -> str:
+    """Say what is wrong with the schedule of what starts by the clock; empty if it ever starts."""
+    if text.startswith("@"):
+        return "is a word, and a schedule is five fields here"
+    if "TZ=" in text:
+        return "names a time zone: that is `timeZone`"
+    try:
+        return "never fires: no month has such a day" if never_fires(text) else ""
+    except Unreadable as error:
+        return f"is no schedule: {error}"
+
+
 def never_fires(text: str) -> bool:
     """Say whether a schedule fires on no day of any year, such as the 31st of February."""
     return next(_days(parsed(text)), None) is None

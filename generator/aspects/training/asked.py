@@ -10,7 +10,9 @@ from generator.problems import Problem
 from generator.records import Environment, Flavor, Json
 from generator.schema import suggestion
 from generator.training import runtimes as training_runtimes
+from generator.training.runs import OUTPUT_VARIABLES
 from generator.training.runtimes import DATASET, MODEL, TrainingRuntime
+from generator.values import cron as schedules
 from generator.values import minors, quantities
 
 
@@ -27,6 +29,7 @@ def problems(block: Block) -> Iterator[Problem]:
     yield from _gpu(block)
     yield from _limits(block)
     yield from _command(block)
+    yield from _variables(block)
     if not block.is_trainjob:
         yield from _pytorch(block)
     elif block.runtime is None:
@@ -85,7 +88,9 @@ def _schedule(block: Block) -> Iterator[Problem]:
         yield from _cron(block)
     if "onDrift" in block.starts and not block.looks_for_drift:
         message = "`training.onDrift` waits for drift, and nothing looks for it"
-        hint = "add a `drift` block to the model, or use `schedule`"
+        is_off = bool(block.ask.merged.get("drift"))
+        mend = "switch its `drift` on here" if is_off else "add a `drift` block to the model"
+        hint = f"{mend}, or use `schedule`"
         yield _problem(block, "E303", message, ("onDrift",), hint)
 
 
@@ -100,54 +105,10 @@ def _cron(block: Block) -> Iterator[Problem]:
         message = "Kubeflow Pipelines reads all schedules in one time zone of its own"
         hint = "remove it and write `cron` in that zone, or use another `engine`"
         yield _problem(block, "E303", message, ("schedule", "timeZone"), hint)
-    fault = cron_fault(cron)
+    fault = schedules.fault(cron)
     if fault:
         hint = "write five fields such as `0 3 * * 0`: minute, hour, day, month, day of the week"
         yield _problem(block, "E204", f"`{cron}` {fault}", ("schedule", "cron"), hint)
-
-
-_BOUNDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
-_NAMES = {
-    "month": ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
-    "weekday": ["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
-}
-
-
-def cron_fault(cron: str) -> str:
-    """Say what is wrong with a schedule; empty if it is one.
-
-    As Kubernetes reads it (robfig/cron@parser.go), which has no day 7 of the week.
-    """
-    fields = cron.split()
-    if cron.startswith("@"):
-        return "is a word, and a schedule is five fields here"
-    if "TZ=" in cron:
-        return "names a time zone: that is `timeZone`"
-    if len(fields) != len(_BOUNDS):
-        return f"has {len(fields)} fields, and a schedule has five"
-    for field, (name, least, most) in zip(fields, _BOUNDS, strict=True):
-        for part in field.split(","):
-            if not _is_part(part, name, least, most):
-                return f"has `{part}` for the {name}, which is {least} to {most}"
-    return ""
-
-
-def _is_part(part: str, name: str, least: int, most: int) -> bool:
-    span, slash, step = part.partition("/")
-    if slash and not (step.isdecimal() and int(step) > 0):
-        return False
-    if span in ("*", "?"):
-        return True
-    ends = [_number(end, name, least) for end in span.split("-", 1)]
-    known = [end for end in ends if end is not None and least <= end <= most]
-    return len(known) == len(ends) and known == sorted(known)
-
-
-def _number(text: str, name: str, least: int) -> int | None:
-    names = _NAMES.get(name, [])
-    if text.lower() in names:
-        return names.index(text.lower()) + (1 if name == "month" else 0)
-    return int(text) if text.isdecimal() else None
 
 
 def _references(block: Block) -> Iterator[Problem]:
@@ -231,6 +192,21 @@ def _command(block: Block) -> Iterator[Problem]:
     if len(words) > 1 and len(block.get("command")) == 1:
         message = f"no program is called `{first}`: nothing takes the words apart"
         yield _problem(block, "E204", message, ("command",), f"write `[{', '.join(words)}]`")
+
+
+def _variables(block: Block) -> Iterator[Problem]:
+    """Find a variable that has two values: the API server takes each name once."""
+    own = OUTPUT_VARIABLES if block.get("output") else ()
+    plain, secret = block.get("env") or {}, block.get("secrets", "variables") or {}
+    for keys, names in ((("env",), plain), (("secrets", "variables"), secret)):
+        for name in names:
+            if name in own:
+                message = f"`{name}` is what `output` sets"
+                hint = "remove it, or remove `output`"
+                yield _problem(block, "E303", message, (*keys, name), hint)
+            elif names is secret and name in plain:
+                message, hint = f"{name} has two values", "keep the one that counts"
+                yield _problem(block, "E303", message, (*keys, name), hint)
 
 
 _OF_TRAINER = ("runtime", "dataset", "model")

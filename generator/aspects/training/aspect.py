@@ -42,7 +42,7 @@ class TrainingAspect(Aspect):
         """List the run, the runtime of its own, and what starts other runs."""
         training: Training = facts
         if training.runtime_template is not None:
-            yield _piece("training-runtime", {"runtime_annotations": _kept(training)})
+            yield _piece("training-runtime", {"runtime_annotations": _first(training)})
         if training.run is not None:
             kind = "train-job" if training.api == "trainjob" else "pytorch-job"
             yield _piece(kind, {"run": training.run})
@@ -106,11 +106,15 @@ def _piece(kind: str, context: Json | None = None) -> Piece:
     return Piece(f"{kind}.yaml", f"overlay/training/{kind}.yaml.j2", context)
 
 
-def _kept(training: Training) -> Json:
-    """Leave the runtime to runs that Git does not name: those of a schedule, and those kept."""
+def _first(training: Training) -> Json:
+    """Have the runtime before its run, which is refused without it, and while runs need it.
+
+    Git does not name the runs of a schedule, and no more those that are kept.
+    """
+    first = {"argocd.argoproj.io/sync-wave": "-1"}
     if training.creator is None and not training.is_kept:
-        return {}
-    return {
+        return first
+    return first | {
         "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
         "argocd.argoproj.io/sync-options": "Prune=false",
     }
@@ -152,10 +156,12 @@ def _training(block: Block) -> Training:
         schedule=retraining.schedule(block),
         creator=retraining.creator(block, created) if created else None,
         runtime=manifests.template_name(block, template) if template else block.runtime_name,
+        is_shipped=block.runtime_name not in block.own_runtimes,
         runtime_template=template,
         framework=runtime.framework,
         image=block.get("image") or "",
         args=tuple(block.get("args") or ()),
+        env=block.get("env") or {},
         variables=(*(block.get("env") or {}), *(block.get("secrets", "variables") or {})),
         queue=block.queue,
         priority=block.get("priority") or "",

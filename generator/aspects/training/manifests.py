@@ -13,7 +13,7 @@ from typing import Any
 
 from generator.aspects.training.block import Block
 from generator.records import Flavor, Json
-from generator.training.runs import Job
+from generator.training.runs import OUTPUT_VARIABLES, Job
 from generator.training.runtimes import NODE, TORCHTUNE, TrainingRuntime, longest_name
 from generator.values import quantities
 
@@ -174,6 +174,12 @@ def resources(block: Block) -> Json:
     return {"resourcesPerNode": {key: value for key, value in found.items() if value}}
 
 
+def _resources(block: Block) -> Json:
+    """Write the same as a container has it."""
+    found = resources(block).get("resourcesPerNode")
+    return {"resources": found} if found else {}
+
+
 def _env(block: Block) -> Json:
     variables = [*_plain(block.get("env") or {}), *_secrets(block), *_output(block)]
     return {"env": variables} if variables else {}
@@ -192,9 +198,10 @@ def _secrets(block: Block) -> Iterator[Json]:
 def _output(block: Block) -> Iterator[Json]:
     """Say where the trained model goes, and which run it is, so that runs do not collide."""
     if block.get("output"):
-        yield {"name": "MODEL_OUTPUT_URI", "value": block.get("output")}
+        place, run = OUTPUT_VARIABLES
+        yield {"name": place, "value": block.get("output")}
         path = f"metadata.labels['{_RUN_LABEL[block.api]}']"
-        yield {"name": "TRAINING_RUN", "valueFrom": {"fieldRef": {"fieldPath": path}}}
+        yield {"name": run, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
 # Placement
@@ -260,10 +267,11 @@ def _patch(jobs: tuple[str, ...], pod: Json, annotations: Json) -> Json:
 def runtime_template(block: Block, runtime: TrainingRuntime) -> Json:
     """Make the runtime that lets Volcano start all nodes at once: only a runtime can ask for it.
 
-    Source: kubeflow/trainer@pkg/runtime/framework/plugins/volcano/volcano.go.
+    It has the resources of a node too: Trainer 2.1 adds up those, and not the run's
+    (kubeflow/trainer@pkg/runtime/framework/plugins/volcano/volcano.go, kubeflow/trainer#2980).
     """
     priority = {"priorityClassName": block.priority} if block.priority else {}
-    container = {"name": NODE, "image": block.get("image")}
+    container = {"name": NODE, "image": block.get("image"), **_resources(block)}
     pod = {"schedulerName": "volcano", **priority, **_pod(block), "containers": [container]}
     step = {"metadata": {"labels": {_STEP: "trainer"}}, "spec": {"template": {"spec": pod}}}
     queue = {_VOLCANO_QUEUE: volcano_queue(block)} if block.queue else {}
@@ -325,7 +333,7 @@ def _replica(block: Block) -> Json:
         **({"command": block.get("command")} if block.get("command") else {}),
         **({"args": args} if args else {}),
         **_env(block),
-        **({"resources": found} if (found := resources(block).get("resourcesPerNode")) else {}),
+        **_resources(block),
     }
     annotations = topology(block)
     metadata = {"metadata": {"annotations": annotations}} if annotations else {}

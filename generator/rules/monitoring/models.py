@@ -234,8 +234,7 @@ def _same_table(release: Release) -> Iterator[Finding]:
     drift = _drift(release)
     if drift is None:
         return
-    said = dict(arg.removeprefix("--").split("=", 1) for arg in drift.args)
-    if said["reference"] == said["current"]:
+    if drift.addresses["reference"] == drift.addresses["current"]:
         message = "`current` is the table that it is compared with"
         yield at_setting(release, ("drift", "current"), message, "name what the model sees")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from generator.inventory import namespaces
 from generator.queues import capacity, demand, outcomes
 from generator.records import Environment, Release
 from generator.rules import Book, Finding, Rule
-from generator.rules.places import at_setting, in_environment
+from generator.rules.places import at_setting, in_environment, of_setting
 from generator.settings import origin
 from generator.training import runtimes as training_runtimes
 from generator.training.runs import Training
@@ -313,7 +314,10 @@ _UNCOUNTED = BOOK.warning(
 
 @_on_training(_UNCOUNTED)
 def _requests_nothing(release: Release, training: Training) -> Iterator[Finding]:
-    if training.is_queued and not any(p.cpu or p.memory or p.accelerators for p in training.pods):
+    asked = demand.of_run(release)
+    if asked is None or not asked.queue:
+        return
+    if not any(pods.cpu or pods.memory or pods.accelerators for pods in asked.pods):
         message = f"a run requests nothing, so that queue `{training.queue}` never holds it back"
         yield _at(release, message, "add for example `resources: {cpu: 4, memory: 16Gi}`", "queue")
 
@@ -349,6 +353,58 @@ def _above_capability(release: Release, training: Training) -> Iterator[Finding]
             return
 
 
+_UNNAMED = BOOK.error(
+    "T019",
+    "A namespace that counts CPU or memory refuses Pods that request none, steps of a runtime too.",
+    evidence="kubernetes/website@content/en/docs/concepts/policy/resource-quotas.md, " + _SHIPPED,
+    remedy="Add `training.resources`; `limitRange.defaultRequest` fills in what steps do not say.",
+)
+
+
+@_on_training(_UNNAMED)
+def _requests_that_are_counted(release: Release, training: Training) -> Iterator[Finding]:
+    environment = release.environment
+    for pods in training.pods if training.is_shipped else ():
+        named = [key for key, amount in (("cpu", pods.cpu), ("memory", pods.memory)) if amount]
+        missing = namespaces.uncounted(environment.document, named)
+        if missing:
+            is_step = pods.name in training_runtimes.STEPS
+            who = f"step `{pods.name}` of runtime `{training.runtime}`" if is_step else "a node"
+            message = (
+                f"{who} requests no {' and no '.join(missing)}, which {environment.name} counts by "
+                "its `resourceQuota`: the Pod is refused, and the run never starts"
+            )
+            some = ", ".join(_SOME[key] for key in missing)
+            fill = f"add `limitRange: {{defaultRequest: {{{some}}}}}` to the environment"
+            hint = fill if is_step else f"add `{some}` to `training.resources`, or {fill}"
+            keys = ("runtime",) if is_step else ("resources", "image", "runtime")
+            said = [key for key in keys if origin(release.layers, ("training", key))]
+            yield _at(release, message, hint, *said[:1])
+            return
+
+
+_SOME = {"cpu": "cpu: 500m", "memory": "memory: 1Gi"}
+
+
+_LIST = BOOK.error(
+    "T044",
+    "A CronWorkflow has a list of `schedules` since Argo Workflows 3.6: an older one never starts.",
+    evidence="argoproj/argo-workflows@docs/cron-workflows.md, "
+    "argoproj/argo-workflows@docs/upgrading.md",
+    remedy="Upgrade Argo Workflows, or use another `training.engine`.",
+)
+
+
+@_on_training(_LIST)
+def _one_schedule_alone(release: Release, training: Training) -> Iterator[Finding]:
+    if training.schedule is None or training.schedule.engine != "argo":
+        return
+    argo = str(release.environment.document.data["platform"]["argoWorkflows"]["version"])
+    if minors.parsed(argo) < (3, 6):
+        message = f"Argo Workflows {argo} knows no `schedules`, and would never start a run"
+        yield _at(release, message, "upgrade it to 3.6 or later, or use another `engine`", "engine")
+
+
 _NEVER = BOOK.error(
     "T060",
     "Kueue admits a run with all its nodes and steps or not at all, and never one that is more "
@@ -365,7 +421,11 @@ def _never_admitted(release: Release, training: Training) -> Iterator[Finding]:
         return
     if not held.has_quota(asked):
         message = f"queue `{asked.queue}` has no quota of flavor `{asked.flavor}`"
-        yield _at(release, message, "name another queue, or add the flavor to its quota", "queue")
+        is_own = of_setting(release, "training", "queue").file == release.document.path
+        keys = ("queue",) if is_own else ("gpu", "flavor")
+        granted = [grant["name"] for grant in release.environment.queues[asked.queue].flavors]
+        hint = f"name a flavor of the queue ({', '.join(granted)}), another queue, or add the quota"
+        yield _at(release, message, hint, *keys)
         return
     found = held.alone(asked)
     if found is not None:
