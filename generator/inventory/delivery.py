@@ -69,13 +69,16 @@ def _roles(spec: Json, project: str) -> list[Json]:
 
 
 def _role(name: str, spec: Json, project: str) -> Json:
-    """Write a role, whose policies name the project twice: Argo CD refuses those of another."""
+    """Write a role, whose policies name the project twice: Argo CD refuses those of another.
+
+    A group with a comma stands in quotes, or the project would be refused.
+    """
     granted = dict.fromkeys(("get", *(each for may in spec["may"] for each in _ACTIONS[may])))
     rules = [("applications", action) for action in granted]
     rules += [("logs", "get")] if "logs" in spec["may"] else []
     return {
         "name": name,
-        "groups": spec["groups"],
+        "groups": [f'"{group}"' if "," in group else group for group in spec["groups"]],
         "policies": [
             f"p, proj:{project}:{name}, {resource}, {action}, {project}/*, allow"
             for resource, action in rules

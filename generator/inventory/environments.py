@@ -20,7 +20,7 @@ autoscaling/v2, the only version that Kubernetes has since 1.26 (`metricsv2`).""
 
 def environment(document: Document) -> Environment:
     """Resolve one environment. Raises GenError with everything that contradicts itself."""
-    problems = [*_versions(document), *kueue_inventory.problems(document)]
+    problems = [*_versions(document), *_claims(document), *kueue_inventory.problems(document)]
     problems += priorities.problems(document)
     problems += delivery.problems(document)
     if problems:
@@ -70,6 +70,18 @@ def _versions(document: Document) -> Iterator[Problem]:
             message = f"{system} {found} is older than what gen renders for"
             hint = f'upgrade it; "{oldest[0]}.{oldest[1]}" is the oldest'
             yield document.problem("V002", message, ("platform", system, "version"), hint=hint)
+
+
+_CLAIMED_SINCE = (1, 34)
+
+
+def _claims(document: Document) -> Iterator[Problem]:
+    version = document.data["cluster"]["kubernetes"]
+    for name, flavor in document.data.get("flavors", {}).items():
+        if "dra" in flavor and minors.parsed(version) < _CLAIMED_SINCE:
+            message = f"Kubernetes {version} has no resource.k8s.io/v1; 1.34 does"
+            hint = "remove it, and let `resource` be the one of the device plugin"
+            yield document.problem("G101", message, ("flavors", name, "dra"), hint=hint, key=True)
 
 
 def _gateway(kserve: Json) -> Gateway | None:

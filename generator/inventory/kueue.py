@@ -232,6 +232,7 @@ def _checks(document: Document) -> Iterator[Problem]:
             message = "a check asks either an autoscaler or other clusters"
             hint = "keep one of `provisioning` and `multiKueue`" if kinds else _ONE_KIND
             yield document.problem("E303", message, ("admissionChecks", name), hint=hint, key=True)
+        yield from _counted(document, name, spec)
         if "multiKueue" in spec and "flavors" in spec:
             message = "work goes to other clusters whatever its flavor: Kueue stops such a queue"
             place = ("admissionChecks", name, "flavors")
@@ -248,20 +249,37 @@ def _checks(document: Document) -> Iterator[Problem]:
                 yield from _on_flavors(document, pointer, checks[check], queue)
 
 
+def _counted(document: Document, name: str, spec: Json) -> Iterator[Problem]:
+    """Find a resource that nothing asks for: a check for it agrees to everything, unasked."""
+    flavors = document.data.get("flavors", {}).values()
+    known = ["cpu", "memory", *sorted({f["resource"] for f in flavors if "resource" in f})]
+    for index, resource in enumerate(spec.get("provisioning", {}).get("resources", ())):
+        if resource not in known:
+            message = f"no flavor has the resource `{resource}`, so that nothing asks for it"
+            place = ("admissionChecks", name, "provisioning", "resources", index)
+            hint = suggestion(resource, known)
+            yield document.problem("E301", message, place, hint=hint)
+
+
 _ONE_KIND = "add `provisioning: {class: check-capacity.autoscaling.x-k8s.io}` or `multiKueue`"
 
 
 def _elsewhere(document: Document, name: str, queue: Json, checks: Json) -> Iterator[Problem]:
     """Say what makes a queue inactive: MultiKueueAdmissionCheckAppliedPerFlavor and the like."""
-    remote = [
-        (index, check)
+    asked = [
+        (check, key, ("queues", name, "admissionChecks", index))
         for index, check in enumerate(queue.get("admissionChecks", ()))
-        if "multiKueue" in checks.get(check, {})
+        for key in ("multiKueue", "provisioning")
+        if key in checks.get(check, {})
     ]
-    for index, _ in remote[1:]:
-        message = f"`{remote[0][1]}` leads to other clusters already, and a queue asks once"
-        pointer = ("queues", name, "admissionChecks", index)
-        yield document.problem("Q128", message, pointer, hint=f"remove it, or `{remote[0][1]}`")
+    remote = next((check for check, key, _ in asked if key == "multiKueue"), None)
+    for check, key, pointer in asked:
+        if remote is not None and check != remote:
+            hint = f"remove it, or `{remote}`"
+            message = f"`{remote}` leads to other clusters already, and a queue asks once"
+            if key == "provisioning":
+                message = f"`{remote}` leads to other clusters, and nodes are provided there"
+            yield document.problem("Q128", message, pointer, hint=hint)
 
 
 def _on_flavors(

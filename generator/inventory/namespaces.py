@@ -5,7 +5,7 @@ A document is resolved once, whoever asks: templates, rules and the arithmetic o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -83,6 +83,16 @@ def limits(document: Document) -> Limits:
 
 def _amounts(spec: Mapping[str, Any]) -> dict[str, str]:
     return {key: quantities.canonical(value) for key, value in spec.items()}
+
+
+def uncounted(document: Document, named: Iterable[str]) -> list[str]:
+    """List what a ResourceQuota counts and a container neither requests nor is given.
+
+    Its Pod is refused (kubernetes/website@content/en/docs/concepts/policy/resource-quotas.md).
+    """
+    counted, filled = document.data.get("resourceQuota", {}), limits(document).request
+    has = {*named, *filled}
+    return [key for key in ("cpu", "memory") if key in counted and key not in has]
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,8 @@ EnvironmentStepCheck = Callable[[EnvironmentStep], Iterator[Finding]]
 
 Trait = str
 """What most releases are not, and what a rule may be about: `several` live versions, a `gpu`, a
-`queue`, a `query` of PromQL to scale by, `knative`, `keda`, the name of a backend or of a fact."""
+`queue`, a `query` of PromQL to scale by, `knative`, `keda`, `fetched` by KServe from a storage, the
+name of a backend or of a fact."""
 
 
 def traits(release: Release) -> frozenset[Trait]:
@@ -122,14 +123,18 @@ def traits(release: Release) -> frozenset[Trait]:
         release.stable.scaling.has_query,
         release.strategy == "knative",
         release.stable.scaling.autoscaler == "keda",
+        release.serving.backend in _FETCHED,
         names=(release.serving.backend, *release.facts),
     )
 
 
 @lru_cache(64)
 def _traits(*has: bool, names: tuple[str, ...]) -> frozenset[Trait]:
-    known = ("several", "gpu", "queue", "query", "knative", "keda")
+    known = ("several", "gpu", "queue", "query", "knative", "keda", "fetched")
     return frozenset([*compress(known, has), *names])
+
+
+_FETCHED = ("kserve", "kserve-llm")
 
 
 SYSTEMS = ("kubernetes", "kserve", "kueue", "keda")

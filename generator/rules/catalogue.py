@@ -288,7 +288,7 @@ def of_outcome(outcome: Outcome, environment: Environment) -> Problem:
     return problem(capacity.rule_of(outcome), capacity.finding(outcome, environment))
 
 
-_ECHOES = {"Q011": "Q060", "Q014": "Q060"}
+_ECHOES = {"Q011": "Q060", "Q014": "Q060", "Q052": "Q069"}
 """Warnings of an environment that say of it what errors at the same place say of its models."""
 
 

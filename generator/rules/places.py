@@ -39,6 +39,19 @@ def in_version(
     return Finding(message, release.document.where(*pointer, key=not keys), hint)
 
 
+def at_component(
+    release: Release, variant: Variant, way: tuple[str, str], message: str, hint: str
+) -> Finding:
+    """Make the finding of a component's key, or of it whole: in the version, or in the settings."""
+    version = variant.artifact.version
+    for keys in (way, way[:1]):
+        if release.document.has(("versions", version, *keys)):
+            return in_version(release, variant, keys, message, hint)
+        if any(layer.has(("serving", *keys)) for layer in release.layers):
+            break
+    return at_setting(release, ("serving", *keys), message, hint)
+
+
 def at_argument(release: Release, variant: Variant, index: int, message: str, hint: str) -> Finding:
     """Make the finding of one of a variant's arguments, where it was written.
 

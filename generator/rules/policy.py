@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Environment, Json, Release, Variant
+from generator.records import Component, Environment, Json, Release, Variant
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import at, containers, name_of, spec, target
-from generator.rules.places import at_setting, in_environment, in_version, own_scaling
+from generator.rules.places import at_component, at_setting, in_environment, in_version, own_scaling
+from generator.serving import language_models as llm
+from generator.serving.language_models import LanguageModel
 from generator.settings import origin
 
 BOOK = Book("policy")
@@ -35,14 +37,22 @@ def _unpinned(release: Release) -> Iterator[Finding]:
 
 def _unpinned_beside(release: Release) -> Iterator[Finding]:
     """Look at what stands beside a predictor: it changes what the same model answers."""
-    for component in release.stable.components:
-        if component.image and "@sha256:" not in component.image:
-            message = (
-                f"{component.image} has no digest, and {release.environment.name} takes pinned "
-                "artifacts only"
-            )
-            place = ("serving", component.kind, "image")
-            yield at_setting(release, place, message, "add `@sha256:<digest>`")
+    takes = f"{release.environment.name} takes pinned artifacts only"
+    images: dict[str, tuple[Variant, Component]] = {}
+    for variant in release.variants:
+        for component in variant.components:
+            images.setdefault(component.image, (variant, component))
+    for image, (variant, component) in images.items():
+        if image and "@sha256:" not in image:
+            message, way = f"{image} has no digest, and {takes}", (component.kind, "image")
+            yield at_component(release, variant, way, message, "add `@sha256:<digest>`")
+    facts: LanguageModel | None = release.facts.get(llm.FACTS)
+    for adapter in facts.lora.get("adapters", ()) if facts else ():
+        reason = _why_it_moves(adapter["uri"])
+        if reason:
+            place = ("serving", "llm", "lora", "adapters", adapter["name"])
+            hint = "write `hf://<organisation>/<adapter>:<commit>`"
+            yield at_setting(release, place, f"{reason}, and {takes}", hint)
 
 
 _MOVING = ("main", "master", "HEAD", "latest")
@@ -52,13 +62,22 @@ def _why_unpinned(variant: Variant) -> str:
     uri, args, image = variant.artifact.uri, variant.artifact.args, variant.artifact.image
     if image and "@sha256:" not in image:
         return f"{image} has no digest"
+    if moves := _why_it_moves(uri):
+        return moves
+    by_id = any(arg.startswith(("--model_id=", "--model-id=")) for arg in args)
+    if by_id and not any(arg.startswith(("--model_revision=", "--revision=")) for arg in args):
+        return f"version {variant.artifact.version} names no `--model_revision`"
+    return ""
+
+
+def _why_it_moves(uri: str) -> str:
+    """Say why an address can mean something else tomorrow; empty if it cannot, or nobody knows."""
+    if uri.startswith("oci") and "@sha256:" not in uri:
+        return f"{uri} has no digest"
     if uri.startswith("hf://") and ":" not in uri.removeprefix("hf://"):
         return f"{uri} names no revision"
     if uri.startswith("hf://") and uri.rpartition(":")[2] in _MOVING:
         return f"{uri} names a branch, which moves"
-    by_id = any(arg.startswith(("--model_id=", "--model-id=")) for arg in args)
-    if by_id and not any(arg.startswith(("--model_revision=", "--revision=")) for arg in args):
-        return f"version {variant.artifact.version} names no `--model_revision`"
     return ""
 
 

@@ -44,6 +44,8 @@ def _seconds(duration: str) -> int:
 def _fault(window: Json) -> str:
     """Say why a window never opens; empty if it does."""
     schedule = str(window.get("schedule", ""))
+    if schedule.startswith("@"):
+        return f"`{schedule}` is a word, and Argo CD reads five fields"
     try:
         if cron.never_fires(schedule):
             return _NEVER

@@ -309,7 +309,7 @@ _NEARBY = BOOK.warning(
     "KEDA looks a Service without its namespace up in the namespace that KEDA itself runs in.",
     evidence="kubernetes/website@content/en/docs/concepts/services-networking/dns-pod-service.md, "
     + _SCALER,
-    remedy="Write the Service with its namespace, such as `prometheus.monitoring`.",
+    remedy="Write a Service with its namespace, such as `prometheus.monitoring`.",
 )
 _SHORT = re.compile(r"https?://([a-z][a-z0-9-]*)([:/].*)?", re.IGNORECASE)
 
@@ -321,3 +321,17 @@ def _address_without_a_namespace(environment: Environment) -> Iterator[Finding]:
         message = f"`{found[1]}` is a Service of KEDA's own namespace, if there is one there"
         hint = f"write `{environment.prometheus.replace(found[1], f'{found[1]}.<namespace>', 1)}`"
         yield in_environment(environment, _ADDRESS, message, hint)
+
+
+@_NEARBY.on_release_with("keda")
+def _brokers_without_a_namespace(release: Release) -> Iterator[Finding]:
+    for trigger in release.stable.scaling.triggers:
+        servers = trigger["metadata"].get("bootstrapServers", "").split(",")
+        found = next(filter(None, map(_BROKER.fullmatch, servers)), None)
+        if found:
+            message = f"`{found[1]}` is a Service of KEDA's own namespace, if there is one there"
+            hint = f"write `{found[1]}.<namespace>{found[2] or ''}`"
+            yield at_setting(release, ("scaling", "triggers"), message, hint)
+
+
+_BROKER = re.compile(r"\s*([a-z][a-z0-9-]*)(:[0-9]+)?\s*", re.IGNORECASE)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
 from generator.problems import Where
-from generator.records import Json, Release
+from generator.records import Flavor, Json, Release
 from generator.rules import SYSTEMS, Book, EnvironmentStep, Finding, Scene, Spot, Step
-from generator.rules.changes.transitions import both, is_other, is_steady, leaving
+from generator.rules.changes.transitions import Look, both, is_other, is_steady, leaving
 from generator.rules.kueue.accessors import described
 from generator.values import minors
 
@@ -266,8 +267,8 @@ _VERSION = {"kubernetes": ("cluster", "kubernetes")}
 
 _NODES = BOOK.warning(
     "R030",
-    "A flavor's labels and taints are the node selector and the tolerations of its models: with "
-    "others, all of them restart on other nodes at once.",
+    "What a flavor says of its nodes is in the Pods of its models, as a selector, tolerations and "
+    "a request: when it changes, all of them restart at once.",
     evidence="kubernetes/website@content/en/docs/concepts/workloads/controllers/deployment.md",
     remedy="Describe the new nodes as another flavor, and move one model after the other.",
 )
@@ -276,23 +277,34 @@ _NODES = BOOK.warning(
 @_NODES.on_step
 def _other_nodes(step: Step) -> Iterator[Finding]:
     pair = both(step)
-    old, new = (release.placement for release in pair) if pair else (None, None)
-    if pair is None or old is None or new is None or old.flavor != new.flavor:
+    old, new = (_flavor(release) for release in pair) if pair else (None, None)
+    if pair is None or old is None or new is None or old.name != new.name or old.topology:
+        return  # of a flavor with a topology, another rule says that none of it may change
+    if not is_other(step, lambda release, _: list(_in_pods(_flavor(release)))):
         return
-    if not is_other(step, lambda release, _: _selected(release)):
-        return
-    key = "nodeLabels" if old.node_selector != new.node_selector else "taints"
-    message = f"the models of flavor `{new.flavor}` restart at once, on the nodes of other {key}"
-    hint = "add a flavor for the other nodes, and move one model after the other"
+    pairs = zip(_in_pods(old), _in_pods(new), strict=True)
+    key, so = next((was[0], was[1]) for was, now in pairs if was != now)
+    message = f"the models of flavor `{new.name}` restart at once, {so}"
+    hint = "add another flavor, and move one model after the other"
     document = pair[1].environment.document
-    has = document.has(("flavors", new.flavor, key))
-    where = document.where("flavors", new.flavor, *((key,) if has else ()), key=True)
+    has = document.has(("flavors", new.name, key))
+    where = document.where("flavors", new.name, *((key,) if has else ()), key=True)
     yield Finding(message, where, hint, pair[1].model)
 
 
-def _selected(release: Release) -> object:
-    placement = release.placement
-    return placement and (placement.node_selector, placement.tolerations)
+def _flavor(release: Release) -> Flavor | None:
+    placed = release.placement
+    return release.environment.flavors[placed.flavor] if placed else None
+
+
+def _in_pods(flavor: Flavor | None) -> Iterator[tuple[str, str, object]]:
+    """Give what of a flavor is in Pods: its key, what another value means, and the value."""
+    if flavor is not None:
+        yield "nodeLabels", "on the nodes of other nodeLabels", flavor.node_labels
+        yield "taints", "on the nodes of other taints", flavor.tolerations
+        yield "resource", "and ask for another resource", flavor.resource
+        yield "dra", "and claim other devices", (flavor.device_class, flavor.selectors)
+        yield "runtimeClassName", "in another runtime class", flavor.runtime_class
 
 
 _DEFAULTS = BOOK.warning(
@@ -310,21 +322,29 @@ def _other_defaults(step: Step) -> Iterator[Finding]:
     pair = both(step)
     if pair is None or not is_steady(pair[1].environment):
         return
-    was, now = (r.environment.document.data.get("defaults", {}).get("serving", {}) for r in pair)
-    for key in ("env", "resources"):
-        if was.get(key) != now.get(key) and is_other(step, _LOOKS[key]):
+    was, now = (r.environment.document.data.get("defaults", {}) for r in pair)
+    for keys, look in _LOOKS.items():
+        if _at(was, keys) != _at(now, keys) and is_other(step, look):
             document = pair[1].environment.document
-            pointer = ("defaults", "serving", key)
+            pointer = ("defaults", *keys)
             where = document.where(*(pointer if document.has(pointer) else ()), key=True)
-            message = f"this default of `{key}` restarts every model that has none of its own"
+            message = f"this default of `{keys[-1]}` restarts every model that has none of its own"
             hint = "write it into one model first, and here once it has proven itself"
             yield Finding(message, where, hint, pair[1].model)
 
 
-_LOOKS = {
-    "env": lambda release, variant: variant.artifact.env,
-    "resources": lambda release, variant: release.serving.resources,
+def _at(defaults: Json, keys: tuple[str, ...]) -> object:
+    return reduce(lambda block, key: block.get(key, {}), keys, defaults)
+
+
+_LOOKS: dict[tuple[str, ...], Look] = {
+    ("serving", "env"): lambda release, variant: variant.artifact.env,
+    ("serving", "resources"): lambda release, variant: release.serving.resources,
+    ("priority",): lambda release, variant: release.facts.get("priority"),
+    ("spread",): lambda release, variant: release.facts.get("spread"),
+    ("topology",): lambda release, variant: release.facts.get("topology"),
 }
+"""What of the defaults is in the Pods of models."""
 
 _QUEUE = BOOK.error(
     "R032",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Json, Release
+from generator.records import Release
 from generator.rules import Book, Finding, Step
 from generator.rules.changes.transitions import both, kept
 from generator.rules.places import at_setting
@@ -82,25 +82,37 @@ def _other_pods(step: Step) -> Iterator[Finding]:
     pair = _running(step)
     if pair is None or not (pair[0].queue and pair[1].queue and pair[1].environment.kueue):
         return
-    after = pair[1]
-    if not _facts(after).decode.parallelism.is_distributed:
-        return
-    for old, new in kept(*pair):
-        same = old.artifact == new.artifact and _shown(pair[0]) == _shown(pair[1])
+    groups = list(_groups(pair))
+    alike = _shown_by_all(pair[0]) == _shown_by_all(pair[1])
+    alike = alike and all(_shown(old) == _shown(new) for old, new in groups)
+    for old, new in kept(*pair) if groups else ():
+        same = alike and old.artifact == new.artifact
         if old.artifact.version == new.artifact.version and not same:
             message = (
                 f"the Pods of {new.artifact.version} would change while they run, and Kueue "
                 "refuses that for a LeaderWorkerSet"
             )
             hint = "write it as `args` or `env` of a new version, or add the model by another name"
-            yield at_setting(after, ("serving",), message, hint)
+            yield at_setting(pair[1], ("serving",), message, hint)
             return
 
 
-def _shown(release: Release) -> tuple[Json, object, object, object]:
-    """Give what the Pods show beside the version; how many they are is another rule's."""
-    facts = _facts(release)
-    return release.serving.resources, release.placement, facts.base_refs, facts.lora
+def _groups(pair: tuple[Release, Release]) -> Iterator[tuple[Part, Part]]:
+    """Give Pods that go together before and after, and as many: another rule tells of others."""
+    for old, new, _ in _parts(pair):
+        if old and new and new.parallelism.is_distributed and _shape(old) == _shape(new):
+            yield old, new
+
+
+def _shown(part: Part) -> tuple[object, ...]:
+    """Give what the Pods of a part show; how many groups there are may change."""
+    return part.parallelism, part.placement, part.resources
+
+
+def _shown_by_all(release: Release) -> tuple[object, ...]:
+    """Give what all Pods show beside the version."""
+    facts, others = _facts(release), (release.facts.get(key) for key in ("mounts", "priority"))
+    return facts.base_refs, facts.lora, release.serving.service_account, *others
 
 
 _ROLE = BOOK.warning(

@@ -16,6 +16,7 @@ from generator.rules.changes.transitions import (
     experimented,
     grouped,
     is_steady,
+    is_updated,
     kept,
     native,
     routed,
@@ -136,7 +137,7 @@ def _other_queue(step: Step) -> Iterator[Finding]:
     if pair is None or pair[0].queue == pair[1].queue or not pair[1].environment.kueue:
         return
     before, after = pair
-    if kept(before, after) and "knative" not in (before.strategy, after.strategy):
+    if is_updated(before, after):
         hint = (
             "add the model under another name with this queue and move its callers, or take it out "
             f"of {after.environment.name} and put it back in a later commit"

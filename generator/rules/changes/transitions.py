@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from generator.records import Environment, Json, Release, Variant
+from generator.records import WEIGHTED, Environment, Json, Release, Variant
 from generator.rules import Finding, Step
 from generator.settings import shadow_of
 
@@ -23,10 +23,7 @@ def both(step: Step) -> tuple[Release, Release] | None:
 def routed(step: Step) -> tuple[Release, Release] | None:
     """Give a model before and after, if weights share its requests all along, ready or not."""
     pair = both(step)
-    return pair if pair and pair[0].strategy == pair[1].strategy in _WEIGHTED else None
-
-
-_WEIGHTED = ("route", "predictors")
+    return pair if pair and pair[0].strategy == pair[1].strategy in WEIGHTED else None
 
 
 def experimented(step: Step) -> tuple[Release, Release] | None:
@@ -58,6 +55,11 @@ def kept(before: Release, after: Release) -> list[tuple[Variant, Variant]]:
         return []
     running = {variant.workload: variant for variant in reversed(before.variants)}
     return [(running[v.workload], v) for v in after.variants if v.workload in running]
+
+
+def is_updated(before: Release, after: Release) -> bool:
+    """Say whether a Deployment that runs is changed, and not followed by a revision of Knative."""
+    return bool(kept(before, after)) and "knative" not in (before.strategy, after.strategy)
 
 
 def live_versions(model: Json) -> dict[str, list[str]]:

@@ -10,7 +10,6 @@ from generator.queues import accelerators
 from generator.records import Environment, Flavor, Release
 from generator.rules import Book, Finding
 from generator.rules.places import at_key, at_setting, in_environment
-from generator.values import minors
 
 BOOK = Book("GPU")
 
@@ -19,7 +18,6 @@ _DRA = (
 )
 _KUEUE = "kubernetes-sigs/kueue@site/content/en/docs/concepts/dynamic_resource_allocation.md"
 _TPU = "ray-project/ray@doc/source/cluster/kubernetes/user-guides/tpu.md"
-_SINCE, _COUNTED_SINCE = (1, 34), (0, 18)
 
 
 def _claimed(environment: Environment) -> Iterator[Flavor]:
@@ -30,21 +28,12 @@ def _place(flavor: Flavor, *keys: str) -> tuple[str, ...]:
     return ("flavors", flavor.name, *keys)
 
 
-_TOO_OLD = BOOK.error(
+BOOK.error(
     "G101",
     "Devices are claimed by resource.k8s.io/v1, which Kubernetes has since 1.34.",
     evidence=_DRA,
     remedy="Remove `dra`, so that Pods ask for the extended resource; or upgrade the cluster.",
 )
-
-
-@_TOO_OLD.on_environment
-def _claims_of_an_old_cluster(environment: Environment) -> Iterator[Finding]:
-    if minors.parsed(environment.kubernetes) < _SINCE:
-        for flavor in _claimed(environment):
-            message = f"Kubernetes {environment.kubernetes} has no resource.k8s.io/v1; 1.34 does"
-            hint = "remove it: then Pods ask for the extended resource"
-            yield at_key(environment, _place(flavor, "dra"), message, hint)
 
 
 _UNCOUNTED = BOOK.error(

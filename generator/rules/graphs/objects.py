@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from generator.records import Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import block, entries, name_of, number, text
+from generator.serving import graphs
 from generator.yamlio import Pointer
 
 BOOK = Book("serving")
@@ -73,37 +74,18 @@ def _way_that_does_not_end(item: Json, scene: Scene) -> Iterator[Spot]:
     nodes = block(item, "spec", "nodes")
     if nodes and "root" not in nodes:
         yield Spot("no node is called `root`, where requests begin", ("spec", "nodes"), "add it")
+    leading: Json = {node: {"steps": []} for node in nodes}
+    for node, _, step in _steps(item):
+        leading[node]["steps"] += [{"node": name} for name in [text(step, "nodeName")] if name]
     for node, place, step in _steps(item):
         target = text(step, "nodeName")
         if target and target not in nodes:
             message = f"the graph has no node `{target}`"
             known = ", ".join(f"`{name}`" for name in nodes)
             yield Spot(message, (*place, "nodeName"), f"known here: {known}")
-        elif target and node == min(_circle(item, node, target), default=""):
+        elif target and node == min(graphs.circle(leading, node, target), default=""):
             message = f"`{node}` leads to `{target}`, which leads back: no request would end"
             yield Spot(message, (*place, "nodeName"), "remove one of the steps")
-
-
-def _circle(graph: Json, node: str, target: str) -> set[str]:
-    """Name the nodes of the circle that a step closes, if it does."""
-    following = _reached(graph, target)
-    return (
-        {each for each in following if node in _reached(graph, each)}
-        if node in following
-        else set()
-    )
-
-
-def _reached(graph: Json, start: str) -> set[str]:
-    """Name all nodes that requests to a node come to, that node itself included."""
-    reached, waiting = {start}, [start]
-    while waiting:
-        for _, step in entries(graph, "spec", "nodes", waiting.pop(), "steps"):
-            following = text(step, "nodeName")
-            if following and following not in reached:
-                reached.add(following)
-                waiting.append(following)
-    return reached
 
 
 _SERVICE = BOOK.error(

@@ -1,13 +1,15 @@
-"""Rules of what own templates add to an InferenceService, from loggers to workers."""
+"""Rules of what an InferenceService has beside a model, by own templates too: loggers, workers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Json
-from generator.rules import Book, Scene, Spot
+from generator.records import Json, Release
+from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import annotation, block, entries, number, text
 from generator.rules.kserve.accessors import AUTOSCALER, components, is_standard, models
+from generator.rules.places import at_setting
+from generator.serving import runtimes
 from generator.yamlio import Pointer
 
 BOOK = Book("serving")
@@ -57,12 +59,26 @@ _BATCHER = BOOK.error(
 )
 
 
+@_BATCHER.on_release_with("batcher")
+def _batcher_of_another_protocol(release: Release) -> Iterator[Finding]:
+    protocol = release.serving.protocol
+    shipped = runtimes.SHIPPED.get(release.serving.runtime)
+    is_openai = shipped is not None and not shipped.protocols
+    if "batcher" in release.facts and (is_openai or protocol not in ("", "v1")):
+        whose = f"requests over {protocol}" if protocol else "those of a language model"
+        message, hint = f"{_ALONE}, and {whose} have none", "remove it, or serve over v1"
+        yield at_setting(release, ("serving", "batcher"), message, hint)
+
+
+_ALONE = "the batcher looks for `:predict` alone"
+
+
 @_BATCHER.on_objects("InferenceService")
 def _batcher_that_batches_nothing(item: Json, scene: Scene) -> Iterator[Spot]:
     predictor = block(item, "spec", "predictor")
     protocol = text(predictor, "model", "protocolVersion")
     if "batcher" in predictor and protocol not in ("", "v1"):
-        message = f"the batcher looks for `:predict` alone, and requests over {protocol} have none"
+        message = f"{_ALONE}, and requests over {protocol} have none"
         yield Spot(message, ("spec", "predictor", "batcher"), "remove it, or serve over v1")
 
 

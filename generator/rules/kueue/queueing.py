@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from generator.aspects.priority import Rank
 from generator.aspects.topology import Nearness
 from generator.inventory.queueing import AdmissionCheck
-from generator.records import Environment, Json, Release
+from generator.records import Environment, Flavor, Json, Release
 from generator.rules import Book, EnvironmentStep, Finding, Step
-from generator.rules.changes.transitions import about, both, kept
+from generator.rules.changes.transitions import about, both, is_updated
 from generator.rules.places import at_setting, in_environment
 from generator.training.runs import Training
+from generator.values import quantities
 
 BOOK = Book("quota")
 
@@ -56,9 +57,10 @@ BOOK.error(
 
 BOOK.error(
     "Q128",
-    "A queue with two checks that lead to other clusters, or with one for some flavors, is idle.",
-    evidence="kubernetes-sigs/kueue@apis/kueue/v1beta2/clusterqueue_types.go",
-    remedy="Name one such check, for all flavors of the queue.",
+    "A queue leads to other clusters by one check, for all flavors, and asks no autoscaler beside "
+    "it: otherwise it is idle.",
+    evidence="kubernetes-sigs/kueue@pkg/cache/scheduler/clusterqueue.go",
+    remedy="Name one such check, for all flavors of the queue, and no `provisioning` there.",
 )
 
 # What a model asks for
@@ -199,6 +201,7 @@ _IMMUTABLE = BOOK.error(
     "The API server refuses to change this once it is there, and the platform's sync fails.",
     evidence="kubernetes/kubernetes@pkg/apis/scheduling/validation/validation.go, "
     "kubernetes-sigs/kueue@apis/kueue/v1beta2/resourceflavor_types.go, "
+    "kubernetes-sigs/kueue@apis/kueue/v1beta2/topology_types.go, "
     "kubernetes-sigs/kueue@apis/kueue/v1beta2/admissioncheck_types.go, "
     "kubernetes/kubernetes@pkg/apis/core/validation/validation.go",
     remedy="Add another one under a new name, and move to it who names the old one.",
@@ -211,12 +214,8 @@ def _immutable(step: EnvironmentStep) -> Iterator[Finding]:
     if before.name != after.name:
         return
     yield from _classes(before, after)
-    for name, flavor in after.flavors.items():
-        old = before.flavors.get(name)
-        if old is not None and old.topology and old.topology != flavor.topology:
-            pointer = ("flavors", name, "topology") if flavor.topology else ("flavors", name)
-            message = f"flavor `{name}` has topology `{old.topology}`, which Kueue never changes"
-            yield in_environment(after, pointer, message, "add another flavor for it")
+    yield from _flavors(before, after)
+    yield from _levels(before, after)
     for name, check in after.checks.items():
         was = before.checks.get(name)
         if was is not None and was.controller != check.controller:
@@ -224,6 +223,40 @@ def _immutable(step: EnvironmentStep) -> Iterator[Finding]:
             hint = "add a check under another name"
             yield in_environment(after, ("admissionChecks", name), message, hint)
     yield from _claims(before, after)
+
+
+def _flavors(before: Environment, after: Environment) -> Iterator[Finding]:
+    """Compare flavors that had a topology: the whole spec of such a ResourceFlavor stays."""
+    for name, now in after.flavors.items():
+        was = before.flavors.get(name)
+        if was is None or not was.topology:
+            continue
+        for key, old, new in _described(was, now):
+            if old != new:
+                said = ("flavors", name, key)
+                pointer = said if after.document.has(said) else ("flavors", name)
+                message = (
+                    f"flavor `{name}` has topology `{was.topology}`, with which Kueue never "
+                    f"changes its `{key}`"
+                )
+                yield in_environment(after, pointer, message, "put it back, or add another flavor")
+
+
+def _described(was: Flavor, now: Flavor) -> Iterator[tuple[str, object, object]]:
+    """Pair what a ResourceFlavor says of nodes before and after."""
+    yield "topology", was.topology, now.topology
+    yield "nodeLabels", was.node_labels, now.node_labels
+    yield "taints", was.taints, now.taints
+
+
+def _levels(before: Environment, after: Environment) -> Iterator[Finding]:
+    """Compare topologies; Kueue 0.20 is the first to take some changes (kueue#13910)."""
+    for name, now in after.topologies.items():
+        was = before.topologies.get(name)
+        if was is not None and was.levels != now.levels:
+            message = f"topology `{name}` is there with other levels, which Kueue never changes"
+            hint = "put them back, or add a topology under another name, and flavors for it"
+            yield in_environment(after, ("topologies", name), message, hint)
 
 
 def _classes(before: Environment, after: Environment) -> Iterator[Finding]:
@@ -253,6 +286,10 @@ def _claims(before: Environment, after: Environment) -> Iterator[Finding]:
                 message = f"the claim `{name}` is bound, and its `{key}` never changes"
                 hint = "put it back, or add a volume under another name"
                 yield in_environment(after, pointer, message, hint)
+        if name in old and quantities.parse(spec["size"]) < quantities.parse(old[name]["size"]):
+            message = f"the claim `{name}` has {old[name]['size']}, and a claim never shrinks"
+            hint = "put it back, or add a volume under another name"
+            yield in_environment(after, ("volumes", name, "size"), message, hint)
 
 
 _LATE = BOOK.error(
@@ -267,7 +304,7 @@ _LATE = BOOK.error(
 @_LATE.on_step
 def _late(step: Step) -> Iterator[Finding]:
     pair = both(step)
-    if pair is None or not kept(*pair):
+    if pair is None or not is_updated(*pair):
         return
     before, after = pair
     was, now = _label(before), _label(after)

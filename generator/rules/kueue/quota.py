@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import permutations
 
+from generator.inventory import namespaces
 from generator.records import Environment, Flavor, Json, Queue, Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import block
@@ -167,7 +168,9 @@ def _uncounted(release: Release) -> Iterator[Finding]:
     serving = release.serving
     if not release.queue or serving.backend != "deployment":
         return  # a ServingRuntime has requests of its own
-    missing = [key for key in ("cpu", "memory") if key not in serving.resources["limits"]]
+    filled = namespaces.limits(release.environment.document).request
+    said = {**serving.resources["limits"], **filled}
+    missing = [key for key in ("cpu", "memory") if key not in said]
     if missing:
         message = (
             f"queue `{release.queue}` counts no {' and no '.join(missing)} for this model: it has "

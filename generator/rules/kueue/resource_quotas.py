@@ -130,12 +130,11 @@ def short_in(
 def _less_than_asked(
     hard: Mapping[str, Any], environment: Environment, demands: Iterable[Demand]
 ) -> Iterator[_Told]:
-    """Leave out what the queues grant beyond it: that is another rule's, at the same place."""
-    asked, granted = _asked(environment, demands) if hard else {}, _granted(environment)
+    asked = _asked(environment, demands) if hard else {}
     for key, written in hard.items():
         resource = str(key).removeprefix("requests.").removeprefix("count/")
         most = amount(written)
-        if most is not None and granted.get(resource, 0) <= most < asked.get(resource, 0):
+        if most is not None and most < asked.get(resource, 0):
             enough = _told(asked[resource], resource)
             message = (
                 f"the models of {environment.name} have {enough} {resource} at minimum replicas, "

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from generator.aspects.secrets import is_made
+from generator.backends import registry as backends
 from generator.inventory import namespaces
-from generator.records import Environment, Json, Release, Variant
-from generator.rules import Book, Finding
+from generator.records import Environment, Json, Release
+from generator.rules import Book, Finding, Step
+from generator.rules.changes.transitions import about, both
 from generator.rules.places import at_setting, in_environment, in_version
 from generator.schema import suggestion
+from generator.serving import language_models
+from generator.serving.language_models import LanguageModel
 from generator.values import quantities
 
 BOOK = Book("namespace")
@@ -40,7 +44,7 @@ BOOK.error(
 
 _NO_CLAIM = BOOK.error(
     "Q117",
-    "A model is read from a claim that the environment does not have: its Pods never start.",
+    "What mounts a claim that the environment does not have never starts.",
     evidence="kserve/kserve@pkg/utils/storage.go",
     remedy="Name one of the environment's `volumes`, or add it there.",
 )
@@ -51,15 +55,25 @@ _PVC = "pvc://"
 def _no_claim(release: Release) -> Iterator[Finding]:
     known = namespaces.claims(release.environment.document)
     for variant in release.variants if known else ():
-        name = _claim_of(variant)
+        name = _claim(variant.artifact.uri)
         if name and name not in known:
             message = f"{release.environment.name} has no volume `{name}`"
             yield in_version(release, variant, ("uri",), message, suggestion(name, known))
 
 
-def _claim_of(variant: Variant) -> str:
-    uri = variant.artifact.uri
-    return uri.removeprefix(_PVC).partition("/")[0] if uri.startswith(_PVC) else ""
+@_NO_CLAIM.on_release_with("drift")
+def _no_claim_of_a_check(release: Release) -> Iterator[Finding]:
+    known = namespaces.claims(release.environment.document)
+    check = release.facts.get("drift")
+    for key, address in check.addresses.items() if known and check else ():
+        name = _claim(address)
+        if name and name not in known:
+            message = f"{release.environment.name} has no volume `{name}`"
+            yield at_setting(release, ("drift", key), message, suggestion(name, known))
+
+
+def _claim(address: str) -> str:
+    return address.removeprefix(_PVC).partition("/")[0] if address.startswith(_PVC) else ""
 
 
 _TOO_MUCH = BOOK.error(
@@ -148,6 +162,33 @@ def _missing(
         yield at_setting(release, pointer, message, suggestion(entry, keys))
 
 
+@_UNKNOWN.on_step
+def _taken_away(step: Step) -> Iterator[Finding]:
+    """Find what is named and made no more, where nobody would judge it as it stands."""
+    pair = both(step)
+    if pair is None:
+        return
+    after = pair[1]
+    for key, block in _SOURCES.items():
+        made, now = (_made(each.environment, block) for each in pair)
+        known: Json | None = after.environment.document.data.get(block)
+        for pointer, name, _ in _named(after, key):
+            if name in made and name not in now and (known is None or name in known):
+                what = "Secret" if block == "secrets" else "ConfigMap"
+                message = (
+                    f"{after.environment.name} makes no {what} `{name}` any more: it is deleted, "
+                    "and Pods that name it never start again"
+                )
+                hint = f"put `{block}.{name}` back, or name another one here first"
+                yield about(at_setting(after, pointer, message, hint), after)
+
+
+def _made(environment: Environment, block: str) -> set[str]:
+    """Name the Secrets or ConfigMaps that an environment itself makes."""
+    said: Json = environment.document.data.get(block, {})
+    return {name for name in said if not (block == "secrets" and is_made(said[name]))}
+
+
 def _keys(spec: Json) -> list[str]:
     """List the keys of a Secret; empty where only the store knows."""
     if is_made(spec):
@@ -157,33 +198,78 @@ def _keys(spec: Json) -> list[str]:
 
 # Pod Security
 
-_RESTRICTED = BOOK.warning(
+_REFUSED = BOOK.warning(
     "Q120",
-    "Pods that are not made for the restricted standard are refused where it is enforced.",
-    evidence="kserve/kserve#5373, kserve/kserve#6144, "
-    "kserve/kserve@config/runtimes/kserve-sklearnserver.yaml",
-    remedy="Write `enforce: baseline` and `warn: restricted`. If the cluster's runtimes and "
-    "storage containers have a security context that is fit, silence this rule.",
+    "A Pod that breaks the Pod Security Standard which its namespace enforces is refused.",
+    evidence="kubernetes/website@content/en/docs/concepts/security/pod-security-standards.md, "
+    "kserve/kserve#5373, kserve/kserve#6144, "
+    "kserve/kserve@config/runtimes/kserve-sklearnserver.yaml, "
+    "kserve/kserve@config/llmisvcconfig/config-llm-worker-data-parallel.yaml, "
+    "kubeflow/trainer@manifests/base/runtimes/torch_distributed.yaml",
+    remedy="Enforce a wider standard and `warn` of the narrower one. If runtimes and presets of "
+    "the cluster have a security context that is fit, silence this rule.",
 )
+_PRIVILEGED, _RESTRICTED = "privileged", "restricted"
 
 
-@_RESTRICTED.on_release
-def _restricted(release: Release) -> Iterator[Finding]:
-    environment = release.environment
-    if environment.document.data.get("podSecurity", {}).get("enforce") != "restricted":
-        return
-    own = release.facts.get("container_security")
-    if release.serving.backend != "deployment":
+@_REFUSED.on_release
+def _refused(release: Release) -> Iterator[Finding]:
+    said: Json = release.environment.document.data.get("podSecurity", {})
+    standard = said.get("enforce", _PRIVILEGED)
+    found = list(_spread_over_pods(release, standard)) if standard != _PRIVILEGED else []
+    yield from found
+    if standard == _RESTRICTED and not found:
+        yield from _serving_pods(release)
+        yield from _training_pods(release)
+
+
+def _spread_over_pods(release: Release, standard: str) -> Iterator[Finding]:
+    """Find the presets that let vLLM pin memory for RDMA, which no Pod of `baseline` may."""
+    facts: LanguageModel | None = release.facts.get(language_models.FACTS)
+    parts = (("parallelism", facts.decode), ("prefill", facts.prefill)) if facts else ()
+    for key, part in parts:
+        if part is not None and part.parallelism.is_distributed:
+            message = (
+                f"{release.environment.name} enforces the {standard} standard, and KServe's preset "
+                "for a replica of several Pods adds IPC_LOCK, SYS_RAWIO and NET_RAW: every Pod is "
+                "refused"
+            )
+            hint = "write `podSecurity: {enforce: privileged, warn: baseline}` in the environment"
+            yield at_setting(release, ("serving", "llm", key), message, hint)
+            return
+
+
+_KSERVES = "KServe's"
+_MAKERS = {"kserve": _KSERVES, "kserve-llm": _KSERVES, "graph": _KSERVES, "seldon": "Seldon's"}
+"""Whose containers serve what a spec does not describe itself."""
+
+
+def _serving_pods(release: Release) -> Iterator[Finding]:
+    backend, own = release.serving.backend, release.facts.get("container_security")
+    name = release.environment.name
+    if backend in _MAKERS and any(True for _ in backends.of_release(release).made(release)):
         message = (
-            f"{environment.name} enforces the restricted standard, and KServe's containers have no "
+            f"{name} enforces the restricted standard, and {_MAKERS[backend]} containers have no "
             "seccomp profile: every Pod is refused"
         )
-        hint = "write `podSecurity: {enforce: baseline, warn: restricted}` in the environment"
-        yield at_setting(release, ("serving", "backend"), message, hint)
+        yield at_setting(release, ("serving", "backend"), message, _WIDER)
     elif own is not None and own.pod.get("runAsNonRoot") is False:
-        message = f"{environment.name} enforces the restricted standard, which refuses root"
+        message = f"{name} enforces the restricted standard, which refuses root"
         pointer = ("serving", "security", "runAsNonRoot")
         yield at_setting(release, pointer, message, "let the image run as another user")
+
+
+_WIDER = "write `podSecurity: {enforce: baseline, warn: restricted}` in the environment"
+
+
+def _training_pods(release: Release) -> Iterator[Finding]:
+    """Look at models whose own Pods are fit: of others one finding is enough."""
+    if release.serving.backend not in _MAKERS and "training" in release.facts:
+        message = (
+            f"{release.environment.name} enforces the restricted standard, and the Pods of a run "
+            "have no security context: all of them are refused"
+        )
+        yield at_setting(release, ("training",), message, _WIDER)
 
 
 # Amounts of containers

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from generator.aspects.network import policies
 from generator.records import Environment, Json, Release
 from generator.rules import Book, Finding
+from generator.rules.namespace import reach
 from generator.rules.places import at_setting, in_environment, in_version
 from generator.training.runs import Training
 
@@ -54,27 +55,84 @@ _UNREACHABLE = BOOK.warning(
 )
 _ADDRESS = re.compile(r"(https?|hdfs|webhdfs)://([^/:]+)(?::([0-9]+))?(?:/.*)?")
 _PORTS = {"http": 80, "https": 443, "hdfs": 8020, "webhdfs": 9870}
-_INSIDE = re.compile(r"[^.]+\.([^.]+)(?:\.svc(?:\.cluster\.local)?)?")
 
 
 @_UNREACHABLE.on_release
 def _unreachable(release: Release) -> Iterator[Finding]:
     spec = _enabled(release.environment)
     for variant in release.variants if spec is not None else ():
-        found = _ADDRESS.fullmatch(variant.artifact.uri)
-        if found is None or spec is None:
-            continue
-        port = int(found[3] or _PORTS[found[1]])
-        inside = _INSIDE.fullmatch(found[2])
-        namespace = inside[1] if inside else ""
-        if not _is_allowed(spec, namespace, port):
-            peer = f"namespace: {namespace}" if namespace else "cidr: <range>"
-            message = (
-                f"port {port} of {found[2]} is nothing that the network policy of "
-                f"{release.environment.name} allows: the model would never be loaded"
+        found = _forbidden(release.environment, variant.artifact.uri)
+        if found:
+            message, hint = found
+            yield in_version(
+                release, variant, ("uri",), f"{message}: the model would never be loaded", hint
             )
-            hint = f"add `egressTo: [{{{peer}, ports: [{port}]}}]` to `networkPolicy`"
-            yield in_version(release, variant, ("uri",), message, hint)
+
+
+_UNREACHED = BOOK.warning(
+    "Q130",
+    "What trains or looks for drift asks an address or a port that the network policy forbids.",
+    evidence="kubernetes/website@content/en/docs/concepts/services-networking/network-policies.md",
+    remedy="Allow it in `networkPolicy.egressTo`.",
+)
+
+
+@_UNREACHED.on_release_with("drift")
+def _unreached_by_a_check(release: Release) -> Iterator[Finding]:
+    check = release.facts.get("drift")
+    if check is not None:
+        yield from _asked(release, "drift", check.addresses, "")
+        yield from _asked(release, "drift", check.env, "env")
+
+
+@_UNREACHED.on_release_with("training")
+def _unreached_by_a_run(release: Release) -> Iterator[Finding]:
+    training: Training | None = release.facts.get("training")
+    if training is not None:
+        yield from _asked(release, "training", training.env, "env")
+
+
+def _asked(release: Release, block: str, values: Mapping[str, str], key: str) -> Iterator[Finding]:
+    """Find addresses among values, which stand below a key of a block."""
+    for name, value in values.items() if _enabled(release.environment) is not None else ():
+        found = _forbidden(release.environment, value)
+        if found:
+            pointer = (block, *filter(None, (key,)), name)
+            yield at_setting(release, pointer, *found)
+
+
+@_UNREACHED.on_environment
+def _no_gateway_that_is_pushed_to(environment: Environment) -> Iterator[Finding]:
+    """Find a Pushgateway whose namespace nobody can tell, so that no policy is made for it."""
+    has_checks = "drift" in environment.document.data["platform"]
+    found = _forbidden(environment, _pushgateway(environment)) if has_checks else None
+    if found:
+        pointer = ("platform", "prometheus", "pushgateway")
+        yield in_environment(environment, pointer, *found)
+
+
+def _pushgateway(environment: Environment) -> str:
+    platform: Json = environment.document.data["platform"]
+    return str(platform.get("prometheus", {}).get("pushgateway", ""))
+
+
+def _forbidden(environment: Environment, address: str) -> tuple[str, str] | None:
+    """Say why an address is out of reach, and what to add; None if it is within."""
+    spec, found = _enabled(environment), _ADDRESS.fullmatch(address)
+    if found is None or spec is None:
+        return None
+    host, port = found[2], int(found[3] or _PORTS[found[1]])
+    namespace, pushed = reach.namespace_of(address), _pushgateway(environment)
+    open_to = (environment.namespace, reach.namespace_of(pushed))
+    is_near = "." not in host or host.startswith("127.") or (namespace and namespace in open_to)
+    is_outside = port == _PORTS["https"] and ".svc" not in host
+    if is_near or is_outside or _is_allowed(spec, namespace, port):
+        return None
+    message = (
+        f"port {port} of {host} is nothing that the network policy of {environment.name} allows"
+    )
+    peer = f"namespace: {namespace}" if namespace else "cidr: <range>"
+    return message, f"add `egressTo: [{{{peer}, ports: [{port}]}}]` to `networkPolicy`"
 
 
 def _is_allowed(spec: Json, namespace: str, port: int) -> bool:
@@ -82,7 +140,7 @@ def _is_allowed(spec: Json, namespace: str, port: int) -> bool:
     peers = [peer for peer in spec.get("egressTo", ()) if port in peer["ports"]]
     if namespace:
         return any(peer.get("namespace", namespace) == namespace for peer in peers)
-    return port == 443 or any("cidr" in peer for peer in peers)
+    return any("cidr" in peer for peer in peers)
 
 
 _NO_API = BOOK.warning(

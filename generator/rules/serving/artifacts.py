@@ -74,7 +74,7 @@ def _moving_artifact(release: Release) -> Iterator[Finding]:
     for variant in release.variants:
         uri, args = variant.artifact.uri, variant.artifact.args
         found = _moves(uri) if uri else None
-        if found and not (pinned and uri.startswith("hf://")):
+        if found and not (pinned and uri.startswith(("hf://", "oci"))):
             yield in_version(release, variant, ("uri",), *found)
         given = {flag.name: flag for flag in flags(args)} if args else {}
         if not pinned and "model_id" in given and not given.keys() & _REVISIONS:
@@ -176,7 +176,7 @@ def _claim(uri: str) -> str:
     return uri.removeprefix("pvc://").partition("/")[0] if uri.startswith("pvc://") else ""
 
 
-@_CLAIM.on_release_with("kserve")
+@_CLAIM.on_release_with("fetched")
 def _claim_of_many(release: Release) -> Iterator[Finding]:
     pods: dict[str, int] = {}
     for variant in release.variants:

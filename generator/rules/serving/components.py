@@ -9,7 +9,7 @@ from generator.records import Component, Release, Variant
 from generator.rules import Book, Finding, Step
 from generator.rules.kserve.accessors import flags
 from generator.rules.namespace import reach
-from generator.rules.places import at_setting, in_version
+from generator.rules.places import at_component, at_setting, in_version
 
 BOOK = Book("components")
 
@@ -85,7 +85,8 @@ def _component_of_another_name(release: Release) -> Iterator[Finding]:
                     f"the {component.kind} would answer to `{flag.value}`, and the model is "
                     f"`{served}`: every request would end in 404"
                 )
-                yield _at_args(release, variant, component, message, "remove `--model_name`")
+                way = (component.kind, "args")
+                yield at_component(release, variant, way, message, "remove `--model_name`")
                 return
 
 
@@ -99,18 +100,6 @@ def _each(release: Release) -> Iterator[tuple[Variant, Component]]:
     for variant in release.variants:
         for component in variant.components:
             yield variant, component
-
-
-def _at_args(
-    release: Release, variant: Variant, component: Component, message: str, hint: str
-) -> Finding:
-    own = ("versions", variant.artifact.version, component.kind, "args")
-    if release.document.has(own):
-        return in_version(release, variant, (component.kind, "args"), message, hint)
-    place: tuple[str, ...] = ("serving", component.kind, "args")
-    if not any(layer.has(place) for layer in release.layers):
-        place = place[:-1]
-    return at_setting(release, place, message, hint)
 
 
 _V1 = BOOK.warning(
@@ -132,7 +121,8 @@ def _component_over_another_protocol(release: Release) -> Iterator[Finding]:
                 f"the model answers over v2, and KServe's SDK asks over v1 in the {component.kind}"
             )
             hint = 'add `args: ["--predictor_protocol=v2"]`'
-            yield _at_args(release, variant, component, message, hint)
+            way = (component.kind, "args")
+            yield at_component(release, variant, way, message, hint)
             return
 
 
@@ -239,11 +229,7 @@ def _image_that_moves(release: Release) -> Iterator[Finding]:
             continue
         message = f"{image} can be another image tomorrow: no rollback would find it"
         hint = "pin it by digest (`@sha256:...`) or by a tag that never moves, such as the commit"
-        own = ("versions", variant.artifact.version, component.kind, "image")
-        if release.document.has(own):
-            yield in_version(release, variant, (component.kind, "image"), message, hint)
-        else:
-            yield at_setting(release, ("serving", component.kind, "image"), message, hint)
+        yield at_component(release, variant, (component.kind, "image"), message, hint)
 
 
 def _tag(image: str) -> str:

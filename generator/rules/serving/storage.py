@@ -59,7 +59,7 @@ _ITS_OWN = "file"
 def _storage_that_nobody_knows(release: Release) -> Iterator[Finding]:
     for place, uri in _uris(release):
         scheme = uri.partition(":/")[0]
-        if scheme in _SCHEMES and scheme != _ITS_OWN:
+        if scheme in _SCHEMES and scheme != _ITS_OWN and "://" in uri:
             continue
         near = _INSTEAD.get(scheme) or _near(scheme, uri)
         message = f"KServe fetches nothing from `{scheme}:/`, so {uri} would never be loaded"
@@ -169,7 +169,7 @@ def _incomplete(uri: str) -> tuple[str, str] | None:
     return None
 
 
-@_INCOMPLETE.on_release_with("kserve")
+@_INCOMPLETE.on_release_with("fetched")
 def _address_of_nothing(release: Release) -> Iterator[Finding]:
     for place, uri in _uris(release):
         found = _incomplete(uri)
@@ -193,7 +193,7 @@ _PREFIX = BOOK.warning(
 )
 
 
-@_PREFIX.on_release_with("kserve")
+@_PREFIX.on_release_with("fetched")
 def _address_that_others_begin_with(release: Release) -> Iterator[Finding]:
     for place, uri in _uris(release):
         if not uri.startswith("s3://") or uri.endswith("/") or "." in uri.rpartition("/")[2]:

@@ -79,10 +79,11 @@ def _unloaded_candidate(release: Release) -> Iterator[Finding]:
 
 _UNSPLIT = BOOK.warning(
     "W023",
-    "Seldon Core 1 leaves it to Istio or Ambassador to share requests: a Service knows no weights.",
-    evidence="SeldonIO/seldon-core@operator/controllers/seldondeployment_controller.go",
-    remedy="Publish the model behind a Gateway, or make sure that callers come through Istio or "
-    "Ambassador.",
+    "Seldon Core 1 leaves it to Istio or Ambassador to share requests: a Service knows no weights, "
+    "and Ambassador no weight of 0.",
+    evidence="SeldonIO/seldon-core#4067",
+    remedy="Publish the model behind a Gateway, or make sure that callers come through Istio, or "
+    "through Ambassador if every version has a share.",
 )
 
 
@@ -90,11 +91,14 @@ _UNSPLIT = BOOK.warning(
 def _nobody_splits(release: Release) -> Iterator[Finding]:
     if release.strategy != "predictors" or release.host:
         return
-    for variant in (release.canary, release.shadow):
-        if variant is not None:
-            message = "without a Gateway only Istio or Ambassador would share the requests"
-            hint = "add the gateway to the environment, or come through one of the two"
-            yield in_live(release, (variant.role,), message, hint)
+    for variant in release.variants[1:]:
+        message = "without a Gateway only Istio or Ambassador would share the requests"
+        hint = "add the gateway to the environment, or come through one of the two"
+        if not variant.traffic and not variant.mirrored:
+            idle = variant.artifact.version
+            message += f", and Ambassador gives {idle} an even part of them instead of none"
+            hint = "add the gateway to the environment, or come through Istio"
+        yield in_live(release, (variant.role,), message, hint)
 
 
 _OTHER_ONE = BOOK.error(
