@@ -593,7 +593,8 @@ def _option(param: Any) -> tuple[str, str]:
     names = ", ".join(sorted(param.opts, key=len))
     choices = getattr(param.type, "choices", ())
     value = "" if param.is_flag else param.metavar or "|".join(choices)
-    text = (param.help or "") + (f" Default: {_code(param.default)}." if choices else "")
+    is_told = choices and param.default in choices
+    text = (param.help or "") + (f" Default: {_code(param.default)}." if is_told else "")
     return _code(f"{names} {value}".strip()), text
 
 

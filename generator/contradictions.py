@@ -70,19 +70,27 @@ def _keys_of_others(backend: Backend) -> dict[str, str]:
     return {key: name for key, name in found if key not in backend.keys}
 
 
+_PUBLISHED_ALONE = {
+    "deployment": "a Deployment without a route has no `timeout`: your image alone decides",
+    "seldon": "without a route of gen's own nothing reads a `timeout`: Seldon's servers decide",
+}
+"""Why there is no timeout but that of gen's own route, by backend."""
+
+
 def _timeouts(model: Document, environments: dict[str, Environment]) -> Iterator[Problem]:
-    """Nothing would read the timeout of a Deployment without a route.
+    """Nothing would read the timeout of what has one in its route, where there is no route.
 
     The environment's default is no mistake, and the model's own none if any environment reads it.
     """
-    if model.data["serving"].get("backend") != "deployment":
+    backend = model.data["serving"].get("backend")
+    if backend not in _PUBLISHED_ALONE:
         return
     names = [name for name in model.data["environments"] if name in environments]
     published = {name: _has_route(model, environments[name]) for name in names}
     for block in _serving_blocks(model):
         read = any(published.values()) if len(block) == 1 else published.get(block[1], True)
         if model.has((*block, "timeout")) and not read:
-            message = "a Deployment without a route has no `timeout`: your image alone decides"
+            message = _PUBLISHED_ALONE[backend]
             yield model.problem("E303", message, (*block, "timeout"), hint="remove it", key=True)
 
 
@@ -266,7 +274,7 @@ def why_alone(
     environment: Environment, merged: Settings, strategy: Strategy, key: str
 ) -> tuple[str, str, str]:
     """Give the code of the rule that forbids a key, why, and the way out."""
-    reason, hint = backends.of(merged).alone()
+    reason, hint = backends.of(merged).alone(environment, merged)
     if reason:
         return "C004", reason, hint
     found = _ALONE.get((strategy, "routed" if key in _ONLY_BEHIND_A_ROUTE else "shared"))
@@ -279,7 +287,7 @@ def why_alone(
 
 
 def _queue(environment: Environment, merged: Settings) -> Iterator[Problem]:
-    queue = merged.get("queue")
+    queue = merged.get("queue") if backends.of(merged).is_queued else ""
     if queue and queue not in environment.queues:
         message = f"environment {environment.name} has no queue `{queue}`"
         hint = suggestion(queue, environment.queues)

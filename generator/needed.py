@@ -7,12 +7,14 @@ from collections.abc import Collection
 from generator.problems import Problem
 from generator.records import Environment, Need, Release
 from generator.schema import suggestion
+from generator.serving import language_models, runtimes
 
 
 def no_model(need: Need, known: Collection[str]) -> Problem:
     """Say that nobody has a model of that name."""
     message = f"there is no model `{need.model}`"
-    return Problem("E301", message, need.where, suggestion(need.model, known))
+    others = [name for name in known if need.where.file != f"models/{name}.yaml"]
+    return Problem("E301", message, need.where, suggestion(need.model, others))
 
 
 def not_live(need: Need, environment: Environment) -> Problem:
@@ -32,12 +34,23 @@ def not_answering(need: Need, release: Release, spoken: Collection[str]) -> Prob
         message = f"`{need.model}` answers over {others} and not over {need.protocol}"
         hint = f"write `protocol: {next(iter(spoken))}` beside it"
         return Problem("I041", message, need.where, hint)
-    backend, port = release.serving.backend, release.stable.port
-    message = (
-        f"`{need.model}` is a graph itself, and answers at an address of its own"
-        if backend == "graph"
-        else f"a graph asks over v1 or v2, and `{need.model}`, `backend: {backend}`, over neither"
-    )
-    host = f"{release.stable.service}.{release.environment.namespace}.svc.cluster.local"
-    place = f"{host}{'' if port == 80 else f':{port}'}/{'' if backend == 'graph' else '<path>'}"
-    return Problem("I041", message, need.where, f"write `url: http://{place}`")
+    hint = f"write `url: http://{_address(release)}`"
+    backend, runtime = release.serving.backend, release.serving.runtime
+    message = f"a graph asks over v1 or v2, and `{need.model}`, `backend: {backend}`, over neither"
+    if backend == "graph":
+        message = f"`{need.model}` is a graph itself, and answers at an address of its own"
+    elif backend == "kserve" and runtime not in runtimes.SHIPPED and not release.serving.protocol:
+        message = f"nobody says over which protocol `{need.model}` answers, by runtime `{runtime}`"
+        hint = f"add `serving.protocol` to models/{need.model}.yaml, or {hint}"
+    return Problem("I041", message, need.where, hint)
+
+
+def _address(release: Release) -> str:
+    """Write where a graph in the same namespace reaches a model, whichever version answers."""
+    namespace, stable = release.environment.namespace, release.stable
+    if release.strategy == "group":
+        return f"<the Gateway>{language_models.path(namespace, release.model)}/<path>"
+    if release.host and release.strategy != "single":
+        return f"{release.host}/<path>"
+    port = "" if stable.port == 80 else f":{stable.port}"
+    return f"{stable.service}{port}/{'' if release.serving.backend == 'graph' else '<path>'}"

@@ -27,6 +27,12 @@ APART: frozenset[Strategy] = frozenset(("route", "group"))
 """Strategies in which every version is a workload of its own, with a folder and a suffix of its
 own: a promotion restarts none of them."""
 
+WEIGHTED: frozenset[Strategy] = frozenset(("route", "predictors"))
+"""Strategies in which weights lead to a version whether it has loaded or not."""
+
+PRUNED: frozenset[Strategy] = WEIGHTED | {"experiment"}
+"""Strategies in which a version that goes is deleted before its requests are led elsewhere."""
+
 NAMED: frozenset[Strategy] = APART | {"native", "experiment", "predictors"}
 """Strategies in which the name of what runs a version has the version in it."""
 
@@ -535,6 +541,13 @@ class Layer:
         return has(self.data, pointer)
 
 
+class RoutedPath(NamedTuple):
+    """A path that a route leads somewhere: explanations by the whole path, all else by `/`."""
+
+    value: str
+    explains: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """One model in one environment, complete: templates place what stands here.
@@ -582,16 +595,15 @@ class Release:
         return [variant for variant in self.in_order if variant.role != "shadow"]
 
     @property
-    def paths(self) -> list[Json]:
+    def paths(self) -> list[RoutedPath]:
         """List the paths that a route tells apart: explanations come from elsewhere.
 
         No path is longer than the one for which it is the exception, so that it goes first.
         """
-        everything = {"type": "PathPrefix", "value": "/", "explains": False}
+        everything = RoutedPath("/", explains=False)
         if self.stable.explainer is None:
             return [everything]
-        value = f"/v1/models/{self.model}:explain"
-        return [{"type": "Exact", "value": value, "explains": True}, everything]
+        return [RoutedPath(f"/v1/models/{self.model}:explain", explains=True), everything]
 
     def _of_role(self, role: Role) -> Variant | None:
         return next((variant for variant in self.variants if variant.role == role), None)

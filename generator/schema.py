@@ -367,7 +367,9 @@ def _of_nothing(types: list[str], node: dict[str, Any]) -> str:
 
 def _of_text(types: list[str], value: str, node: dict[str, Any]) -> str:
     number, pair = _NUMBER.fullmatch(value), _NO_SPACE.fullmatch(value)
-    if number and ("number" in types or ("integer" in types and number[1].isdigit())):
+    is_meant = not value.endswith("%") or node.get("maximum", 100) <= 100
+    is_fit = "number" in types or ("integer" in types and number and number[1].isdigit())
+    if number and is_fit and is_meant:
         return f"write `{number[1]}`"
     if "boolean" in types and value.lower() in _WORDS:
         return f"write `{_WORDS[value.lower()]}`"
@@ -420,9 +422,12 @@ def _repaired(text: str, node: dict[str, Any]) -> str:
 
 
 def _variations(text: str, node: dict[str, Any]) -> Iterator[str]:
-    """Write a text as it is often meant, the likeliest form first."""
+    """Write a text as it is often meant, the likeliest form first; a list is none written badly."""
+    if ", " in text:
+        return
     low, example = text.lower(), _example(node).strip('"')
     yield low
+    yield text.strip("\"'")
     yield text.partition("://")[2]
     if not set("./") & set(text):
         yield re.sub(r"[^a-z0-9]+", "-", low).strip("-")

@@ -54,13 +54,24 @@ def formats() -> list[str]:
 
 
 def model(
-    name: str, owner: str, environments: Sequence[str], *, model_format: str = "", image: str = ""
+    name: str,
+    owner: str,
+    environments: Sequence[str],
+    *,
+    model_format: str = "",
+    image: str = "",
+    backend: str = "",
 ) -> Document:
     """Write a spec that says of each part what is worth knowing."""
-    serving, artifact = _of_image(image) if image else _of_format(name, model_format)
+    serving, artifact = _of_image(image) if image else _of_backend(backend, name, model_format)
     live = "".join(f"  {environment}: {{version: v1}}\n" for environment in environments)
     text = _SPEC.format(
-        name=scalar(name), owner=scalar(owner), serving=serving, artifact=artifact, live=live
+        name=scalar(name),
+        owner=scalar(owner),
+        serving=serving,
+        scaling="{min: 2, max: 2}" if backend in _UNSCALED else _SCALING,
+        artifact=artifact,
+        live=live,
     )
     return Document("model", f"models/{name}.yaml", name, text, yamlio.load(text))
 
@@ -73,7 +84,7 @@ description: What {name} answers, in one sentence.
 
 serving:
 {serving}
-# scaling: {{min: 1, max: 3, metric: cpu, target: 75}} # the environment's defaults otherwise
+# scaling: {scaling} # the environment's defaults otherwise
 
 versions: # append only, so that going back is always possible: `gen version add`
   v1: {artifact}
@@ -88,6 +99,27 @@ _FORMAT = """\
   # serviceAccount: {{secrets: [s3-credentials]}} # what opens a private bucket
 """
 
+_LLM = """\
+  backend: kserve-llm # a language model, asked through the OpenAI API
+  resources: {cpu: 4, memory: 16Gi} # what one replica requests
+  # gpu: {flavor: a100-80gb, count: 1} # a flavor of the environment
+  # secrets: {variables: {HF_TOKEN: hf-token/HF_TOKEN}} # what opens a model that is not public
+"""
+
+_SELDON = """\
+  backend: seldon # Seldon Core, of the version that the environment has
+  format: {format} # decides which servers may load it
+  resources: {{memory: 512Mi}} # what the server needs more once it is loaded
+  # seldon: {{secret: rclone-s3}} # what opens a private bucket
+"""
+
+_SCALING = "{min: 1, max: 3, metric: cpu, target: 75}"
+_UNSCALED = ("kserve-llm", "seldon")
+"""Backends that scale by cpu nowhere, or not everywhere."""
+
+BACKENDS = {"kserve": _FORMAT, "kserve-llm": _LLM, "seldon": _SELDON}
+"""What a spec says of serving, by the backends that fetch a model."""
+
 _IMAGE = """\
   backend: deployment # an image of your own, without KServe
   port: 8080 # where it listens
@@ -97,9 +129,12 @@ _IMAGE = """\
 """
 
 
-def _of_format(name: str, model_format: str) -> tuple[str, str]:
-    artifact = f"{{uri: {scalar(f's3://models/{name}/v1/')}}} # where the model's files are"
-    return _FORMAT.format(format=model_format), artifact
+def _of_backend(backend: str, name: str, model_format: str) -> tuple[str, str]:
+    is_llm = backend == "kserve-llm"
+    uri = f"hf://my-organisation/{name}" if is_llm else f"s3://models/{name}/v1/"
+    artifact = f"{{uri: {scalar(uri)}}} # where the model's files are"
+    text = BACKENDS[backend or "kserve"]
+    return text if is_llm else text.format(format=model_format), artifact
 
 
 def _of_image(image: str) -> tuple[str, str]:

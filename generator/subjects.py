@@ -305,36 +305,42 @@ class Repository:
     def unmet(self, needs: Mapping[str, set[int]], told: Iterable[Problem]) -> list[Problem]:
         """Say which models others need and do not find, given their digests by subject.
 
-        A part of the fleet says nothing of the whole, and a model with errors of its own, which are
-        `told`, would have been found without them.
+        What is rendered may be a part that needs what the rest has: its document says so. A model
+        with errors of its own, which are `told`, would have been found without them.
         """
         wrong = {problem.where.file for problem in told}
-        if self.selection != EVERYTHING:
-            return []
-        return [
-            self._missing(each)
+        asked = [
+            each
             for subject in self.subjects
             if subject.path in needs
-            for each in self.rendered(subject).wanted
+            for release in self._releases(subject)
+            for each in fleet.wanted_by(release)
             if fleet.digest(each.claim) in needs[subject.path]
             and self._path_of(each.need.model) not in wrong
         ]
+        known = load.names(self._root, "model") if asked else []
+        return [problem for each in asked for problem in self._missing(each, known)]
 
     def _path_of(self, model: str) -> str:
         return f"{load.FOLDERS['model']}/{model}.yaml"
 
-    def _missing(self, wanted: Wanted) -> Problem:
+    def _missing(self, wanted: Wanted, known: list[str]) -> Iterator[Problem]:
         need, environment = wanted.need, self.environments[wanted.environment]
-        known = [subject.name for subject in self.subjects if subject.kind == "model"]
         if need.model not in known:
-            return needed.no_model(need, known)
-        path = self._path_of(need.model)
-        model = self._instead.get(path) or load.document(self._root, "model", self._root / path)
-        found = resolve.releases(model, self.environments, (environment.name,))
+            yield needed.no_model(need, known)
+            return
+        subject = Subject("model", need.model, self._path_of(need.model))
+        try:
+            document = self.document(subject)
+            found = resolve.releases(document, self.environments, (environment.name,))
+        except GenError:
+            return  # whoever renders that model is told what is wrong with it
         if not found:
-            return needed.not_live(need, environment)
+            yield needed.not_live(need, environment)
+            return
         spoken = list(backends.of_release(found[0]).answers(found[0]))
-        return needed.not_answering(need, found[0], spoken)
+        if need.protocol not in spoken:
+            yield needed.not_answering(need, found[0], spoken)
 
     def _environment(self, environment: Environment) -> Rendered:
         own, shared = self._engine.extras("platform"), self._engine.extras("overlay")

@@ -112,7 +112,32 @@ def test_a_new_model_is_right_in_every_environment_at_once(
     assert gen("status", "price", root=fleet).out.count("\nprice ") == 3
 
 
-@pytest.mark.parametrize("kind", [{"model_format": "onnx"}, {"image": "a/b:1"}], ids=str)
+@pytest.mark.parametrize(
+    ("backend", "installed"),
+    [("kserve-llm", ", llm: true}"), ("seldon", '}\n  seldon: {version: "2.9"}')],
+    ids=["kserve-llm", "seldon"],
+)
+def test_a_new_model_of_another_backend_is_right_where_that_is_installed(
+    backend: str, installed: str, tmp_path: Path
+) -> None:
+    gateway = "mode: Standard, gateway: {name: g, namespace: g}, domain: example.com}"
+    text = ENVIRONMENT.replace("mode: Knative}", gateway.removesuffix("}") + installed)
+    root = write_tree(tmp_path, {"environments/dev.yaml": text, "models/churn.yaml": MODEL})
+    assert gen("new", "price", "--backend", backend, root=root).code == 0
+    ran = gen("render", "price", root=root)
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"model_format": "onnx"},
+        {"image": "a/b:1"},
+        {"backend": "kserve-llm"},
+        {"backend": "seldon", "model_format": "onnx"},
+    ],
+    ids=str,
+)
 def test_every_example_in_a_comment_may_be_there(kind: dict[str, str]) -> None:
     text = start.model("price", "ml", ["dev"], **kind).text
     shown, count = re.subn(r"^( *)# (\w+: )", r"\1\2", text, flags=re.M)
@@ -144,6 +169,8 @@ def test_a_model_that_is_there_is_not_overwritten(root: Path) -> None:
         (("../price",), "`../price` is no name for a model"),
         (("price", "--format", "sklern"), "there is no format `sklern`: did you mean `sklearn`?"),
         (("price", "--format", "onnx", "--image", "a"), "--format and --image exclude each other"),
+        (("price", "--backend", "seldon", "--image", "a"), "--backend and --image exclude each"),
+        (("price", "--backend", "kserve-llm", "--format", "onnx"), "has no --format"),
         (("price", "--env", "dve"), "there is no environment `dve`: did you mean `dev`?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

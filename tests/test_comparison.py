@@ -74,6 +74,15 @@ def spec(value: Any) -> Json:
             id="named by two keys",
         ),
         pytest.param(
+            [{"record": "r", "labels": {"version": version}} for version in ("v1", "v2")],
+            [{"record": "r", "labels": {"version": "v2"}, "expr": "1"}],
+            [
+                ("spec[r/v1]", {"record": "r", "labels": {"version": "v1"}}, ABSENT),
+                ("spec[r/v2].expr", ABSENT, "1"),
+            ],
+            id="named by a key within a map",
+        ),
+        pytest.param(
             ["--a=1", "--b"], ["--a=2", "--b"], [("spec[--a]", "--a=1", "--a=2")], id="arguments"
         ),
         pytest.param(

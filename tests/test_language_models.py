@@ -15,7 +15,9 @@ from generator.documents import Document
 from generator.inventory import environments as inventory
 from generator.queues import capacity, demand, llm_memory
 from generator.records import Environment, Release
+from generator.reports import explain
 from generator.serving import language_models as llm
+from generator.serving import runtimes
 
 Spread = tuple[int, int, int, int]
 """`tensor`, Pods of a replica, copies in a Pod, GPUs of a Pod."""
@@ -149,3 +151,14 @@ def test_what_kserve_makes_is_claimed() -> None:
         ("Service", "chat-v1-kserve-workload-svc"),
         ("HTTPRoute", "chat-v1-kserve-route"),
     }
+
+
+def test_vllm_tells_of_itself_where_it_answers() -> None:
+    found = release("gpu: {flavor: a100, count: 1}")
+    assert runtimes.LLM.metrics_port == found.stable.port == 8000
+    assert runtimes.BY_FORMAT["vLLM"].metrics_port == int(runtimes.PORT)
+
+
+def test_requests_go_to_all_versions_at_one_path() -> None:
+    told = {origin.setting: origin for origin in explain.origins(release("args: []"))}
+    assert told["path"].value == "/publishers/ml-dev/models/chat/v1"

@@ -91,12 +91,38 @@ def test_a_model_with_a_mistake_is_told_of_once(repository: Path, tmp_path: Path
     assert [problem.where.file for problem in found] == ["models/limits.yaml"]
 
 
-@pytest.mark.parametrize(
-    "part", [Selection(models=("checks",)), Selection(shard=Shard(1, 2))], ids=["model", "shard"]
-)
-def test_a_part_of_the_fleet_says_nothing_of_the_whole(part: Selection, repository: Path) -> None:
-    _without("limits")(repository)
-    assert problems_of(lambda: pipeline.everything(repository, part)) == ()
+_HALVES = (Shard(1, 2), Shard(2, 2))
+PARTS = {
+    "model": Selection(models=("checks",)),
+    "environment": Selection(environments=("prod",)),
+    "shard": Selection(shard=next(each for each in _HALVES if each.has("model", "checks"))),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_the_fleet_is_told_what_it_misses(part: str, what: str, repository: Path) -> None:
+    change, code = CHANGES[what]
+    change(repository)
+    found = problems_of(lambda: pipeline.everything(repository, PARTS[part]))
+    assert {problem.code for problem in found} == {code}
+    assert {problem.where.file for problem in found} == {"models/checks.yaml"}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_the_fleet_needs_nothing_that_is_there(part: str, repository: Path) -> None:
+    assert problems_of(lambda: pipeline.everything(repository, PARTS[part])) == ()
+
+
+def test_a_part_says_nothing_of_the_mistakes_of_others(repository: Path) -> None:
+    _replaced("limits", "sklearn", "no-format")(repository)
+    assert problems_of(lambda: pipeline.everything(repository, PARTS["model"])) == ()
+
+
+def test_a_part_says_nothing_of_what_others_need(repository: Path) -> None:
+    _not_live("breeds", "prod")(repository)
+    breeds = Selection(models=("breeds",))
+    assert problems_of(lambda: pipeline.everything(repository, breeds)) == ()
 
 
 def test_a_promotion_of_a_model_changes_nothing_of_the_graph(repository: Path) -> None:

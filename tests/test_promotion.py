@@ -21,7 +21,7 @@ from generator.documents import Document
 from generator.inventory import environments as inventory
 from generator.promotions import amend, artifacts, edits, promotion
 from generator.promotions.promotion import Live, Move, Past, Situation, Wish
-from generator.records import Environment
+from generator.records import Environment, Strategy
 
 DEV = ENVIRONMENT
 ROUTE = (
@@ -168,6 +168,15 @@ def test_a_promotion_that_cannot_be_is_refused(
 
 def test_knative_waits_for_a_revision_itself() -> None:
     assert promoted(V1, "dev", STEPS, version="v2", next_step=True) == Live("v1", "v2", 5)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "share"), [("predictors", 0), ("experiment", 5), ("group", 5), ("native", 5)]
+)
+def test_weights_begin_with_nobody(strategy: Strategy, share: int) -> None:
+    situation = replace(now(V1, rollout=STEPS), strategy=strategy)
+    move = promotion.promote(situation, Wish(version="v2", next_step=True), nobody_knows, 0.0)
+    assert after(situation, move) == Live("v1", "v2", share)
 
 
 def test_steps_have_to_be_written_somewhere() -> None:

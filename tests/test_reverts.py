@@ -33,6 +33,20 @@ ENVIRONMENTS = {
     .replace("Standard}", "Standard, gateway: {name: g, namespace: g}, domain: example.com}"),
     "alone": STANDARD.replace("dev", "alone").replace("ml}", "one}"),
 }
+_GATEWAY = ENVIRONMENTS["prod"]
+ENVIRONMENTS |= {
+    "later": _GATEWAY.replace("prod", "later").replace("live}", "later}").replace("0.20", "0.21")
+    + "defaults: {canaryStrategy: native}\n",
+    "two": _GATEWAY.replace("prod", "two")
+    .replace("live}", "two}")
+    .replace("argocd:", '  seldon: {version: "2.9"}\nargocd:'),
+    "first": _GATEWAY.replace("prod", "first")
+    .replace("live}", "first}")
+    .replace("argocd:", '  seldon: {version: "1.18"}\nargocd:'),
+    "talk": _GATEWAY.replace("prod", "talk")
+    .replace("live}", "talk}")
+    .replace("com}", "com, llm: true}"),
+}
 STEPS = "rollout: {steps: [5, 25, 50]}\n"
 _FORMAT, _SIZE = "  format: sklearn\n", '  resources: {cpu: "1", memory: 2Gi}\n'
 ARGUMENT = ('  args: ["--workers=2"]\n', _FORMAT)
@@ -71,13 +85,45 @@ environments:
   prod:
     version: v1
 """
+PAIR = (
+    SCORER.replace("scorer", "pair")
+    .replace("serving:", "canaryStrategy: route\nserving:")
+    .replace("  dev: {version: v1}\n", "")
+    .replace("    version: v1\n", "    version: v1 # watched\n")
+)
+RANKER = (
+    MODEL.replace("churn", "ranker")
+    .replace("{format: sklearn}", "{backend: seldon, format: sklearn, resources: {memory: 1Gi}}")
+    .replace("  dev: {version: v1}\n", "  two: {version: v1}\n  first:\n    version: v1\n")
+    .replace("versions:", "scaling: {min: 2, max: 2}\nversions:")
+)
+TALKER = (
+    MODEL.replace("churn", "talker")
+    .replace("{format: sklearn}", "{backend: kserve-llm, resources: {cpu: 2, memory: 8Gi}}")
+    .replace("gs://models/talker/", "hf://models/talker-")
+    .replace("  dev:", "  talk:")
+    .replace("versions:", "scaling: {min: 2, max: 2}\nversions:")
+)
+SHOPPER = MODEL.replace("churn", "shopper").replace("  dev:", "  later:")
 FLEET: dict[str, str | bytes] = {
     **{f"environments/{name}.yaml": text for name, text in ENVIRONMENTS.items()},
     "models/churn.yaml": CHURN,
     "models/basket.yaml": BASKET,
     "models/scorer.yaml": SCORER,
+    "models/pair.yaml": PAIR,
+    "models/ranker.yaml": RANKER,
+    "models/talker.yaml": TALKER,
+    "models/shopper.yaml": SHOPPER,
 }
-LIVE = {"churn": ("dev", "alone", "prod"), "basket": ("dev", "prod"), "scorer": ("dev", "prod")}
+LIVE = {
+    "churn": ("dev", "alone", "prod"),
+    "basket": ("dev", "prod"),
+    "scorer": ("dev", "prod"),
+    "pair": ("prod",),
+    "ranker": ("two", "first"),
+    "talker": ("talk",),
+    "shopper": ("later",),
+}
 
 _judge = cache(Judge)
 
@@ -204,14 +250,16 @@ def commands(chance: Random) -> Iterator[Command]:
             added[model] += 1
             number = added[model]
             what = ("--image", f"ghcr.io/example/scorer:1.0.{number}")
-            if model != "scorer":
-                what = ("--uri", f"gs://models/{model}/{number}")
+            if model not in ("scorer", "pair"):
+                what = ("--uri", f"{'hf' if model == 'talker' else 'gs'}://models/{model}{number}")
             yield ("version", "add", model, f"v{number}", *what)
         elif dice < 0.09:
             version = f"v{chance.randint(1, added[model])}"
             yield ("version", "withdraw", model, version, "--reason", "leaks card numbers: #1")
         else:
             verb, *rest = (rollbacks if dice < 0.25 else promotions)(chance)
+            if "--from" in rest:
+                rest[rest.index("--from") + 1] = chance.choice(LIVE[model])
             yield (verb, model, "--env", chance.choice(LIVE[model]), *rest)
 
 
@@ -268,6 +316,15 @@ def leave_output_as_it_was(clone: Clone) -> None:
     assert clone.is_clean()
 
 
+_ALL: list[Command] = [("--version", "v2", "--traffic", "5"), ("--traffic", "30")]
+_KEPT: list[Command] = [("--finish", "--standby"), ("--no-standby",)]
+_APART: dict[str, list[Command]] = {
+    "pair prod": _KEPT,
+    "ranker two": _KEPT,
+    "ranker first": _KEPT,
+    "talker talk": _KEPT,
+    "shopper later": [("--finish",)],
+}
 FORMS: dict[str, tuple[list[Command], str]] = {
     "route, version": ([("--version", "v2")], "churn prod"),
     "route, canary": ([("--version", "v2", "--traffic", "0"), ("--traffic", "30")], "churn prod"),
@@ -283,10 +340,18 @@ FORMS: dict[str, tuple[list[Command], str]] = {
     "single, version": ([("--version", "v2")], "churn alone"),
     "single, from": ([("--from", "prod")], "basket dev"),
     "image, version": ([("--version", "v2")], "scorer prod"),
+    **{f"{place}, canary": ([*_ALL, *rest], place) for place, rest in _APART.items()},
+    **{
+        f"{place}, shadow": ([("--version", "v2", "--shadow"), *_ALL, *_KEPT], place)
+        for place in ("pair prod", "ranker two", "ranker first")
+    },
 }
 
 
-_COVERED = ("route, version", "route, from", "knative, version", "single, from")
+_COVERED = (
+    *("route, version", "route, from", "knative, version", "single, from"),
+    *("pair prod, shadow", "ranker two, shadow"),
+)
 """Forms that other ones begin with, or that walks go all the time."""
 
 

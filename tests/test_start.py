@@ -76,6 +76,10 @@ def _completed(folder: Path, *words: str) -> list[str]:
         (("gen", "validate", "--format", "s"), ["sarif"]),
         (("gen", "explain", "pro"), ["production"]),
         (("gen", "status", "--f"), ["--format"]),
+        (("gen", "version", "a"), ["add"]),
+        (("gen", "version", "add", "fr"), ["fraud-detector"]),
+        (("gen", "version", "add", "fraud-detector", "--tr"), ["--tracking-uri"]),
+        (("gen", "argocd", "s"), ["settings"]),
     ],
 )
 def test_bash_completes_commands_options_and_names(

@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from helpers import ENVIRONMENT, problems_of
@@ -42,10 +42,15 @@ TEXTS = {
     ),
     "native": _ROUTE.replace('"0.20"', '"0.21"') + "defaults: {canaryStrategy: native}\n",
     "knative": ENVIRONMENT,
+    "images": _ROUTE,
+    "experiment": _ROUTE.replace("platform:\n", 'platform:\n  seldon: {version: "2.9"}\n'),
+    "predictors": _ROUTE.replace("platform:\n", 'platform:\n  seldon: {version: "1.18"}\n'),
     "single": ENVIRONMENT.replace("Knative", "Standard"),
 }
-STRATEGIES: tuple[Strategy, ...] = ("route", "group", "native", "knative", "single")
-WITH_CANARIES = STRATEGIES[:4]
+STRATEGIES = tuple(TEXTS)
+"""The ways in which versions share traffic; `images` is `route` for Deployments of one's own."""
+
+WITH_CANARIES = STRATEGIES[:-1]
 VERSIONS = ("v1", "v2", "v3", "v4")
 Block = dict[str, Any]
 
@@ -74,10 +79,62 @@ def model(block: Block, **said: Any) -> Document:
     return document("model", {**data, **said})
 
 
+def named(strategy: str) -> Strategy:
+    """Give the strategy's own name."""
+    return "route" if strategy == "images" else cast(Strategy, strategy)
+
+
 def spoken(spec: Document, strategy: str) -> Document:
-    """Say the same of a language model, where the strategy is of those."""
-    if strategy != "group":
-        return spec
+    """Say the same to the backend that has the strategy."""
+    if strategy == "images":
+        return of_an_image(spec)
+    if strategy in ("experiment", "predictors"):
+        return of_seldon(spec, has_pods=strategy == "predictors")
+    return of_a_language_model(spec) if strategy == "group" else spec
+
+
+def of_an_image(spec: Document) -> Document:
+    """Say it of a server that brings its model."""
+    unheard = ("format", "args")
+    heard = {key: value for key, value in spec.data["serving"].items() if key not in unheard}
+    serving = {"resources": {"cpu": "1"}, **heard}
+    probes = {"liveness": "/live", "readiness": "/ready"}
+    versions = {
+        name: {key: value for key, value in each.items() if key != "uri"}
+        | {"image": f"example.com/churn:{name}"}
+        for name, each in spec.data["versions"].items()
+    }
+    data = {
+        **spec.data,
+        "canaryStrategy": "route",
+        "serving": {**serving, "backend": "deployment", "probes": probes},
+        "versions": versions,
+    }
+    return document("model", data)
+
+
+def of_seldon(spec: Document, *, has_pods: bool) -> Document:
+    """Say what Seldon Core reads of it: 2.x has no Pods of a model's own."""
+    heard = ("format", "resources", "timeout", *(("env", "gpu") if has_pods else ()))
+    serving = {key: value for key, value in spec.data["serving"].items() if key in heard}
+    scaling = dict(spec.data["scaling"])
+    if not has_pods:
+        serving["resources"] = {"memory": "2Gi"}
+        scaling = {key: scaling[key] for key in ("min", "max")}
+    heard = ("uri", "env") if has_pods else ("uri",)
+    data = {key: value for key, value in spec.data.items() if key != "queue"} | {
+        "serving": {**serving, "backend": "seldon", "format": "sklearn"},
+        "scaling": scaling,
+        "versions": {
+            name: {key: value for key, value in each.items() if key in heard}
+            for name, each in spec.data["versions"].items()
+        },
+    }
+    return document("model", data)
+
+
+def of_a_language_model(spec: Document) -> Document:
+    """Say it of a language model."""
     unheard = ("format", "timeout")
     serving = {key: value for key, value in spec.data["serving"].items() if key not in unheard}
     versions = {
@@ -100,7 +157,7 @@ def engine() -> Engine:
 def objects_of(spec: Document, strategy: str) -> list[Json]:
     """Render a model in an environment of a strategy, and compose what comes out."""
     (release,) = resolve.releases(spec, {"dev": environment(strategy)})
-    assert release.strategy == strategy
+    assert release.strategy == named(strategy)
     planned = [*plan.base(release), *plan.overlay(release, "")]
     files = {file.path: file for file in engine().files(planned)}
     return kustomize.composed(files, plan.overlay_path("dev", "churn"))
@@ -123,7 +180,39 @@ def pods(objects: list[Json]) -> dict[str, Json]:
             for predictor in predictors(item):
                 template = template_of(item, predictor)
                 found[predictor["model"]["storageUri"].rpartition("/")[2]] = template
+        if item["kind"] == "Deployment":
+            template = item["spec"]["template"]
+            found[template["metadata"]["labels"][VERSION]] = deployed(item)
+        if item["kind"] == "Model":
+            found[item["spec"]["storageUri"].rpartition("/")[2]] = loaded(item)
+        if item["kind"] == "SeldonDeployment":
+            for predictor in item["spec"]["predictors"]:
+                found[predictor["name"]] = orchestrated(item, predictor)
     return found
+
+
+VERSION = "app.kubernetes.io/version"
+
+
+def deployed(item: Json) -> Json:
+    """Give what makes a Deployment roll, or be refused: its selector cannot change."""
+    parts = {key: item["spec"][key] for key in ("template", "selector")}
+    return {**parts, "deployment": item["metadata"]["name"]}
+
+
+def loaded(item: Json) -> Json:
+    """Give what a Server loads a Model by: the number of replicas loads no other one anew."""
+    spec = item["spec"]
+    shown = {key: value for key, value in spec.items() if "replicas" not in key.lower()}
+    return {**shown, "model": item["metadata"]["name"]}
+
+
+def orchestrated(item: Json, predictor: Json) -> Json:
+    """Give what the Pods of a predictor show: the orchestrator has all of it but two as a variable
+    (SeldonIO/seldon-core@operator/controllers/seldondeployment_engine.go).
+    """
+    shown = {key: value for key, value in predictor.items() if key not in ("traffic", "replicas")}
+    return {**shown, "protocol": item["spec"]["protocol"], "deployment": item["metadata"]["name"]}
 
 
 def model_of(item: Json) -> Json:
@@ -159,6 +248,9 @@ def template_of(item: Json, predictor: Json) -> Json:
 def shares(objects: list[Json]) -> dict[str, int]:
     """Say how many of all requests each version answers."""
     for item in objects:
+        if item["kind"] == "Experiment":
+            return shares_of(item, [each for each in objects if each["kind"] == "Model"])
+    for item in objects:
         if item["kind"] == "HTTPRoute":
             backends = item["spec"]["rules"][-1]["backendRefs"]
             return {version_of(each["name"]): each["weight"] for each in backends}
@@ -176,6 +268,16 @@ def shares(objects: list[Json]) -> dict[str, int]:
         each["model"]["storageUri"].rpartition("/")[2]: percent
         for each, percent in zip((stable, *canaries), (own, *share), strict=True)
     }
+
+
+def shares_of(experiment: Json, models: list[Json]) -> dict[str, int]:
+    """Say who answers how many: a Model that is no candidate answers nobody but who names it."""
+    candidates = {each["name"]: each["weight"] for each in experiment["spec"]["candidates"]}
+    assert experiment["spec"]["default"] in candidates
+    assert all(candidates.values())
+    mirror = experiment["spec"].get("mirror", {}).get("name")
+    names = [each["metadata"]["name"] for each in models]
+    return {version_of(name): candidates.get(name, 0) for name in names if name != mirror}
 
 
 def version_of(service: str) -> str:
@@ -201,12 +303,28 @@ def is_sound(objects: list[Json], block: Block, strategy: str) -> None:
     if "canary" in block:
         wanted[block["canary"]["version"]] = share
     assert shares(objects) == wanted
-    if strategy == "route":
+    if strategy in ("route", "images", "predictors"):
         is_routed(route_of(objects), block)
+    if strategy == "experiment":
+        is_led(objects, block)
 
 
 def shadows(block: Block) -> set[str]:
     return {block["shadow"]} if "shadow" in block else set()
+
+
+def is_led(objects: list[Json], block: Block) -> None:
+    """Make sure that the route names the Model that serves, and the canary by its header."""
+    (experiment,) = (item for item in objects if item["kind"] == "Experiment")
+    assert version_of(experiment["spec"]["default"]) == block["version"]
+    mirror = experiment["spec"].get("mirror", {}).get("name", "")
+    assert version_of(mirror) == block.get("shadow", "")
+    rules = route_of(objects)["spec"]["rules"]
+    led = [
+        version_of(rule["filters"][0]["requestHeaderModifier"]["set"][0]["value"]) for rule in rules
+    ]
+    canary = block.get("canary", {})
+    assert led == [*([canary["version"]] if "header" in canary else []), block["version"]]
 
 
 def is_routed(route: Json, block: Block) -> None:
@@ -292,23 +410,21 @@ PLACED: Json = {
 }
 
 
-def is_taken(block: Block, strategy: Strategy) -> bool:
+def is_taken(block: Block, strategy: str) -> bool:
     keys: list[str] = [key for key in ("canary", "standby", "shadow") if key in block]
     keys += ["header"] if "header" in block.get("canary", {}) else []
-    return all(contradictions.takes(strategy, key) for key in keys)
+    return all(contradictions.takes(named(strategy), key) for key in keys)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
-def test_a_step_leaves_the_pods_of_what_stays(
-    step: tuple[Block, Block], strategy: Strategy
-) -> None:
+def test_a_step_leaves_the_pods_of_what_stays(step: tuple[Block, Block], strategy: str) -> None:
     if not all(is_taken(block, strategy) for block in step):
         refused = [block for block in step if not is_taken(block, strategy)]
         with pytest.raises(GenError):
             resolve.releases(spoken(model(refused[0]), strategy), {"dev": environment(strategy)})
         return
-    is_placed = strategy in ("route", "group", "native")
+    is_placed = strategy not in ("knative", "single", "experiment")
     for said in ({}, RICH, *([PLACED] if is_placed else [])):
         specs = [spoken(model(block, **said), strategy) for block in step]
         before, after = (objects_of(spec, strategy) for spec in specs)
@@ -325,7 +441,7 @@ class Walk:
     """A model without live versions, what it goes through, and how it shares traffic."""
 
     said: Json
-    strategy: Strategy
+    strategy: str
     own: Json
     steps: list[tuple[str, str, int]]
 
@@ -365,7 +481,7 @@ def walks(draw: st.DrawFn) -> Walk:
     said: Json = {"serving": serving, "versions": artifacts}
     if strategy != "knative":
         said["queue"] = draw(st.sampled_from(["serving", ""])) or "serving"
-        fixed = draw(st.booleans())
+        fixed = strategy == "predictors" or draw(st.booleans())
         said["scaling"] = {"min": 3, "max": 3 if fixed else 5, "metric": "cpu", "target": 60}
         own = {"min": 2, "max": 2} if fixed else {"min": 1, "max": 4}
         own = {"min": 2} if strategy == "native" else own
@@ -396,7 +512,7 @@ def moved(walk: Walk, block: Block, move: str, version: str, traffic: int) -> Bl
         "version": Wish(version=version),
         "standby": Wish(version=version, standby=True),
         "traffic": Wish(version=version, traffic=traffic),
-        "finish": Wish(finish=True, standby=traffic % 2 == 0 and walk.strategy in APART),
+        "finish": Wish(finish=True, standby=traffic % 2 == 0 and named(walk.strategy) in APART),
         "shadow": Wish(version=version, shadow=True),
         "no-shadow": Wish(shadow=False),
     }

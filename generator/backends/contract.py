@@ -27,6 +27,10 @@ class Ask(NamedTuple):
     environment: Environment
     merged: Settings
 
+    def serves_with(self, *keys: str) -> bool:
+        """Say whether any layer says one of these keys of `serving`: most models say few."""
+        return not self.merged.data["serving"].keys().isdisjoint(keys)
+
 
 class Kind(NamedTuple):
     """A kind of objects, as an AppProject allows it."""
@@ -150,7 +154,7 @@ class Backend:
         """
         return {}
 
-    def alone(self) -> tuple[str, str]:
+    def alone(self, environment: Environment, merged: Settings) -> tuple[str, str]:
         """Say why there is one version at a time, and the way out; empty if there may be more."""
         return "", ""
 

@@ -13,7 +13,10 @@ from generator.records import Environment, Json, Release, Strategy, Variant
 from generator.settings import Settings
 
 DEFAULT_PORT = 8080
+_FIRST = "http"
+"""What the first port is called in the templates."""
 _STRATEGY = "canaryStrategy"
+_STANDARD = "use an environment in Standard mode with a Gateway"
 _ADD_IMAGE = "add `image: <repository>@sha256:<digest>`"
 
 
@@ -56,6 +59,7 @@ class Deployment(Backend):
     def problems(self, ask: Ask) -> Iterator[Problem]:
         """Find what Pods cannot have, and a host that is too long."""
         yield from pods.problems(ask)
+        yield from _ports(ask.merged)
         if self.is_published(ask, "single"):
             yield from pods.host_problems(ask)
 
@@ -83,13 +87,19 @@ class Deployment(Backend):
             return own
         return {**own, "app.kubernetes.io/version": variant.artifact.version}
 
-    def alone(self) -> tuple[str, str]:
+    def alone(self, environment: Environment, merged: Settings) -> tuple[str, str]:
         """Say why it has one version at a time, and the way out."""
-        return (
-            "a plain Deployment is updated in place",
-            "remove it, or write `canaryStrategy: route` where the environment has a Gateway: a "
-            "Deployment per version",
-        )
+        if merged.get(_STRATEGY) != "route":
+            return (
+                "a plain Deployment is updated in place",
+                "remove it, or write `canaryStrategy: route` where the environment has a Gateway: "
+                "a Deployment per version",
+            )
+        if merged.get("serving", "expose") is False:
+            reason = "`expose: false` leaves no route that could share the requests"
+            return reason, "remove it, or `serving.expose`"
+        reason = f"environment {environment.name} has no Gateway whose route would share requests"
+        return reason, f"remove it, or {_STANDARD}"
 
     def base(self, release: Release) -> tuple[str, ...]:
         """List Deployment and Service."""
@@ -109,3 +119,18 @@ class Deployment(Backend):
             Kind("autoscaling", "HorizontalPodAutoscaler"),
             Kind("", "Service"),
         )
+
+
+def _ports(merged: Settings) -> Iterator[Problem]:
+    """Refuse a port that is there already, as the API server does."""
+    first = merged.get("serving", "port") or DEFAULT_PORT
+    known = {first: "`serving.port`"}
+    for name, number in (merged.get("serving", "ports") or {}).items():
+        pointer = ("serving", "ports", name)
+        if name == _FIRST:
+            message = f"`{name}` is the name of `serving.port`, {first}, already"
+            yield merged.problem("E303", message, pointer, "give it another name")
+        elif number in known:
+            message = f"{number} is {known[number]} already"
+            yield merged.problem("E303", message, pointer, "remove it, or name another port")
+        known.setdefault(number, f"the port `{name}`")

@@ -15,6 +15,7 @@ from generator.documents import Document
 from generator.problems import Problem
 from generator.records import Environment, Json, Need, Release, Strategy, Variant
 from generator.serving import graphs
+from generator.settings import Settings
 
 _UNREAD = ("args", "env", "gpu", "serviceAccount")
 """Keys of `serving` that a router has nothing to do with."""
@@ -68,7 +69,7 @@ class Graph(Backend):
         if version in ask.model.data["versions"]:
             yield from graphs.environment_problems(ask, version)
 
-    def alone(self) -> tuple[str, str]:
+    def alone(self, environment: Environment, merged: Settings) -> tuple[str, str]:
         """Say why it has one version at a time, and the way out."""
         return _ALONE, _TRIAL
 

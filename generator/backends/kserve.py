@@ -22,7 +22,7 @@ from generator.records import (
     Strategy,
     Variant,
 )
-from generator.serving import components, runtimes
+from generator.serving import components, graphs, runtimes
 
 
 class KServe(Backend):
@@ -117,10 +117,17 @@ class KServe(Backend):
             yield "canary"
 
     def answers(self, release: Release) -> Iterator[str]:
-        """List what the runtime speaks beside gRPC; a transformer of KServe's speaks both."""
+        """List what the runtime speaks beside gRPC; a transformer of KServe's speaks both.
+
+        A graph that knows the model by its name alone is led to the path of one protocol: the
+        declared one, or v1 of a transformer (GetPredictorEndpoint in
+        kserve/kserve@pkg/controller/v1beta1/inferenceservice/utils/utils.go).
+        """
         shipped = runtimes.SHIPPED.get(release.serving.runtime)
         spoken = {release.serving.protocol, *(shipped.protocols if shipped else ())}
         both = release.stable.transformer is not None
+        if graphs.is_by_name(release.environment):
+            spoken, both = {"v1"} if both else {release.serving.protocol}, False
         yield from (each for each in ("v1", "v2") if both or each in spoken)
 
     def made(self, release: Release) -> Iterator[Made]:

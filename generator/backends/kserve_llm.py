@@ -20,7 +20,7 @@ from generator.schema import suggestion
 from generator.serving import language_models as llm
 from generator.serving import sizes
 from generator.serving.language_models import LanguageModel, Parallelism, Part
-from generator.settings import Settings
+from generator.settings import Settings, merge
 from generator.values import minors
 
 _SINCE = (0, 20)
@@ -76,9 +76,11 @@ class KServeLLM(Backend):
             hint = "add `uri: hf://<organisation>/<model>`, or an address of s3, pvc or oci"
             yield model.problem("E302", message, pointer, hint=hint, key=True)
         elif not spec["uri"].startswith(_SCHEMES):
-            scheme = spec["uri"].partition("//")[0]
-            message = f"an LLMInferenceService fetches nothing from {scheme}//"
-            hint = f"use one of {', '.join(_SCHEMES)}"
+            scheme, _, path = spec["uri"].partition(":")
+            meant = f"{scheme}://{path.lstrip('/')}"
+            message = f"an LLMInferenceService fetches nothing from {scheme}:{path[:2]}"
+            known = meant.startswith(_SCHEMES)
+            hint = f"write `{meant}`" if known else f"use one of {', '.join(_SCHEMES)}"
             yield model.problem("E204", message, (*pointer, "uri"), hint=hint)
 
     def problems(self, ask: Ask) -> Iterator[Problem]:
@@ -307,8 +309,8 @@ def _scaled(ask: Ask) -> Iterator[Problem]:
         yield ask.merged.problem("L005", message, ("scaling", "metric"), hint)
     elif spread.is_distributed and least < most:
         message = (
-            f"from {least} to {most} replicas: gen scales what is one Pod, and a replica is "
-            f"{spread.pods} here"
+            f"from {least} to {most} replicas: gen scales Deployments, and a replica is a "
+            "LeaderWorkerSet here"
         )
         hint = f"write `max: {least}` too, for a fixed number"
         yield ask.merged.problem("L004", message, ("scaling", "max"), hint)
@@ -336,7 +338,7 @@ def _prefilling(ask: Ask, said: Json | None) -> Part | None:
     if said is None:
         return None
     placement = sizes.placement(ask.environment.flavors, _of_prefill(ask.merged))
-    resources = said.get("resources") or ask.merged.get("serving", "resources")
+    resources = merge(ask.merged.get("serving", "resources") or {}, said.get("resources", {}))
     spread = _parallelism(said, placement)
     replicas = said.get("replicas", 1)
     return Part(spread, placement, sizes.resources(resources, placement), replicas)

@@ -24,6 +24,8 @@ _ORCHESTRATOR_PORT = 8000
 """Where the Service of a predictor listens (DEFAULT_ENGINE_CONTAINER_PORT)."""
 
 _SCHEMES = ("gs://", "s3://", "https://", "http://")
+_REGISTRY = ("models:/", "runs:/")
+"""Addresses that no backend can fetch, which is said once."""
 
 
 class _Format(NamedTuple):
@@ -88,7 +90,7 @@ class SeldonCore(Backend):
         if "uri" not in spec and not {"image", "args"} & spec.keys():
             message = f"version {version} does not say where the model is"
             yield model.problem("E302", message, pointer, hint="add `uri`", key=True)
-        elif "uri" in spec and not spec["uri"].startswith(_SCHEMES):
+        elif "uri" in spec and not spec["uri"].startswith((*_SCHEMES, *_REGISTRY)):
             message = "Seldon fetches models with rclone, whose remotes are called by the scheme"
             hint = f"use one of {', '.join(_SCHEMES)}"
             yield model.problem("E204", message, (*pointer, "uri"), hint=hint)

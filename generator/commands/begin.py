@@ -35,7 +35,12 @@ def init(directory: Path, runners: tuple[str, ...]) -> None:
 
 @click.command()
 @click.argument("model")
-@click.option("--format", "model_format", metavar="FORMAT", help="What KServe serves, as sklearn.")
+@click.option("--format", "model_format", metavar="FORMAT", help="What is served, as sklearn.")
+@click.option(
+    "--backend",
+    type=click.Choice(["kserve", "kserve-llm", "seldon"]),
+    help="What serves it.  [default: kserve]",
+)
 @click.option("--image", metavar="IMAGE", help="An image of your own instead.")
 @click.option(
     "--owner",
@@ -58,6 +63,7 @@ def new(
     ctx: click.Context,
     model: str,
     model_format: str | None,
+    backend: str | None,
     image: str | None,
     owner: str,
     environments: tuple[str, ...],
@@ -71,11 +77,16 @@ def new(
     from generator import pipeline, start, validate, write
     from generator.subjects import Selection
 
-    _refuse_options(ctx, model, model_format, image)
+    _refuse_options(ctx, model, model_format, image, backend)
     selected(ctx, root, (), environments)
     wanted = tuple(dict.fromkeys(environments)) or _only_environment(ctx, root)
     document = start.model(
-        model, owner, wanted, model_format=model_format or "sklearn", image=image or ""
+        model,
+        owner,
+        wanted,
+        model_format=model_format or "sklearn",
+        image=image or "",
+        backend=backend or "",
     )
     if problems := validate.problems(document):
         terminal.show_problems(problems, root, texts={document.path: document.text})
@@ -88,7 +99,7 @@ def new(
 
 
 def _refuse_options(
-    ctx: click.Context, model: str, model_format: str | None, image: str | None
+    ctx: click.Context, model: str, model_format: str | None, image: str | None, backend: str | None
 ) -> None:
     """Raise UsageError for what no spec may be called or be, with the likeliest other word."""
     from generator import start
@@ -96,8 +107,11 @@ def _refuse_options(
 
     if why := start.misnamed(model):
         raise click.UsageError(f"`{model}` is no name for a model: {why}", ctx)
-    if model_format and image:
-        raise click.UsageError("--format and --image exclude each other", ctx)
+    for option, value in (("--format", model_format), ("--backend", backend)):
+        if value and image:
+            raise click.UsageError(f"{option} and --image exclude each other", ctx)
+    if model_format and backend == "kserve-llm":
+        raise click.UsageError("a language model of `kserve-llm` has no --format", ctx)
     if model_format and model_format not in start.formats():
         hint = suggestion(model_format, start.formats())
         raise click.UsageError(f"there is no format `{model_format}`: {hint}", ctx)

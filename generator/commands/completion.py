@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -17,8 +18,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell, to be read by its start-up file."""
     from generator.reports import completion as scripts
 
-    described = [_described(command) for command in commands_of(ctx.find_root().command).values()]
-    click.echo(scripts.SHELLS[shell](described), nl=False)
+    described = _all_described(ctx.find_root().command)
+    click.echo(scripts.SHELLS[shell](list(described)), nl=False)
 
 
 def commands_of(command: click.Command) -> dict[str, click.Command]:
@@ -30,14 +31,22 @@ def commands_of(command: click.Command) -> dict[str, click.Command]:
     return {name: inner for name, inner in found.items() if inner is not None}
 
 
-def _described(command: click.Command) -> Command:
+def _all_described(group: click.Command, *outer: str) -> Iterator[Command]:
+    """Describe the commands of a group, each before its own."""
+    for command in commands_of(group).values():
+        names = (*outer, command.name or "")
+        yield _described(command, " ".join(names))
+        yield from _all_described(command, *names)
+
+
+def _described(command: click.Command, name: str) -> Command:
     from generator.reports.completion import Command, folders
 
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     options = [p for p in command.params if isinstance(p, click.Option)]
     chosen = [p.type.choices for p in arguments if isinstance(p.type, click.Choice)]
     return Command(
-        name=command.name or "",
+        name=name,
         summary=command.get_short_help_str(80),
         options=(*(name for option in options for name in option.opts), "--help"),
         words=(*commands_of(command), *(str(word) for words in chosen for word in words)),

@@ -125,6 +125,8 @@ _NAMES: tuple[By, ...] = (
     ("containerPort",),
     ("port",),
     ("type",),
+    ("alert",),
+    ("record", "labels.version"),
 )
 """What names an item of a list of maps: the first of these that all items have, each its own."""
 
@@ -250,7 +252,16 @@ def _is_flag(text: str) -> bool:
 
 
 def _has(item: Json, by: By) -> bool:
-    return all(isinstance(item.get(key), str | int) for key in by)
+    return all(isinstance(_value(item, key), str | int) for key in by)
+
+
+def _value(item: Json, key: str) -> Any:
+    """Read a key of an item, or one within a map of it."""
+    outer, _, inner = key.partition(".")
+    value = item.get(outer)
+    if not inner:
+        return value
+    return value.get(inner) if isinstance(value, dict) else None
 
 
 def _named(items: Sequence[Any], by: By) -> dict[str, Any]:
@@ -262,7 +273,7 @@ def _name(item: Any, by: By) -> str:
         return str(item)
     if by == FLAG:
         return str(item).partition("=")[0]
-    return "/".join(str(item[key]) for key in by)
+    return "/".join(str(_value(item, key)) for key in by)
 
 
 _PLAIN_KEY = re.compile(r"[\w-]+")

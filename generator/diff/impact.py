@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from generator.diff import runs
-from generator.diff.comparison import ABSENT, FieldChange, ObjectChange, Path, Verb
+from generator.diff.comparison import ABSENT, FieldChange, Item, ObjectChange, Path, Verb
 from generator.diff.runs import Runs
 from generator.problems import Problem
 from generator.queues import demand
 from generator.queues.demand import HOURS_A_MONTH, Demand
-from generator.records import NAMED, Flavor, Json, Queue, Release, Strategy
+from generator.records import NAMED, PRUNED, Flavor, Json, Queue, Release, Strategy
 from generator.serving.predictors import BESIDE_THE_PODS, named
 
 
@@ -397,8 +397,8 @@ def pods(before: State | None, after: State | None, objects: Iterable[ObjectChan
         whole = (change for change in workloads if change not in apart)
         restarts += _restarts(whole, _reaches_pods)
     restarts += [restart for change in apart for restart in _restarts_apart(change)]
-    starts = (*_names(workloads, "create"), *_more(apart, after=True), *_beside(changes, "create"))
-    ends = (*_names(workloads, "delete"), *_more(apart, after=False), *_beside(changes, "delete"))
+    starts = (*_names(workloads, "create"), *_more(apart, after=True), *_within(changes, "create"))
+    ends = (*_names(workloads, "delete"), *_more(apart, after=False), *_within(changes, "delete"))
     return Pods(starts, ends, tuple(restarts))
 
 
@@ -406,12 +406,22 @@ _COMPONENTS = ("transformer", "explainer")
 """What runs in Pods of its own beside the predictor of an InferenceService."""
 
 
-def _beside(changes: Iterable[ObjectChange], verb: str) -> Iterator[str]:
-    """Name the transformers and explainers that come or go while the predictor stays."""
+def _within(changes: Iterable[ObjectChange], verb: str) -> Iterator[str]:
+    """Name what has Pods of its own and comes or goes while its object stays."""
     for change in changes:
-        for field in change.fields if change.identity.kind == "InferenceService" else ():
-            if _is_component(field) and field.verb == verb:
-                yield f"{change.identity.name}-{field.path[1]}"
+        for field in change.fields:
+            name = _part(change.identity.kind, field)
+            if name and field.verb == verb:
+                yield f"{change.identity.name}-{name}"
+
+
+def _part(kind: str, field: FieldChange) -> str:
+    """Name the transformer, explainer or predictor of Seldon's that a field is as a whole."""
+    step = field.path[-1] if field.path else ""
+    if kind == "InferenceService" and _is_component(field):
+        return str(step)
+    is_predictor = kind == "SeldonDeployment" and field.path[:-1] == ("spec", "predictors")
+    return step.name if is_predictor and isinstance(step, Item) else ""
 
 
 def _is_component(field: FieldChange) -> bool:
@@ -500,15 +510,16 @@ def _reaches_pods(change: ObjectChange, field: FieldChange) -> bool:
     )
 
 
-def _reaches_deployments(field: FieldChange) -> bool:
-    """Say whether a predictor that stays gets other Pods: its share and its scaler are no reason.
+_BESIDE_THE_ORCHESTRATOR = frozenset(("traffic", "replicas"))
+"""Fields of a predictor that no Pod shows: the orchestrator beside the model has all others as a
+variable (SeldonIO/seldon-core@operator/controllers/seldondeployment_engine.go)."""
 
-    Source: SeldonIO/seldon-core@operator/controllers/seldondeployment_controller.go.
-    """
-    inner = field.path[3:]
-    is_of_pods = inner[:1] in (("graph",), ("labels",)) or "spec" in inner[2:3]
-    is_of_predictors = field.path[1:2] == ("predictors",)
-    return field.path[:2] == ("spec", "protocol") or (is_of_predictors and is_of_pods)
+
+def _reaches_deployments(field: FieldChange) -> bool:
+    """Say whether a predictor that stays gets other Pods: its share is no reason, its HPA is."""
+    if field.path[1:2] == ("predictors",):
+        return field.path[3:4] != () and field.path[3] not in _BESIDE_THE_ORCHESTRATOR
+    return field.path[:2] == ("spec", "protocol")
 
 
 _BESIDE_THE_MODEL = frozenset(("replicas", "scaling", "router"))
@@ -584,7 +595,7 @@ def warnings(before: State | None, after: State | None) -> Iterator[str]:
                 f"{live.version} ends before {after.stable.version} has started, and nobody "
                 f"serves until it has loaded: make {after.stable.version} a canary first"
             )
-        elif after.strategy == "route":
+        elif after.strategy in PRUNED:
             yield (
                 f"{live.version} ends while it takes {live.traffic} % of the requests: keep it "
                 "as `standby`, and remove it in a later commit"

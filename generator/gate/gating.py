@@ -14,7 +14,7 @@ from generator.gate.verdict import Limits, Numbers, Verdict
 from generator.problems import Problem
 from generator.promotions import promotion
 from generator.promotions.promotion import History, Situation
-from generator.records import Release, Variant
+from generator.records import PRUNED, Release, Variant
 from generator.values import durations
 
 _WINDOW = 30 * 60
@@ -190,5 +190,5 @@ def _command(now: Situation, found: Verdict, step: int) -> str:
         return f"gen rollback {now.command}"
     if not step:
         return f"gen promote {now.command} --traffic <percent>"
-    warm = " --standby" if step == promotion.EVERYTHING and now.strategy == "route" else ""
+    warm = " --standby" if step == promotion.EVERYTHING and now.strategy in PRUNED else ""
     return f"gen promote {now.command} --next{warm}"

@@ -17,7 +17,7 @@ from generator.problems import GenError
 from generator.promotions import withdrawals
 from generator.promotions.edits import Edit, Keys, Put, Remove
 from generator.promotions.withdrawals import Withdrawal
-from generator.records import Environment, Json, Strategy
+from generator.records import WEIGHTED, Environment, Json, Strategy
 from generator.schema import suggestion
 from generator.settings import Settings
 from generator.values import durations
@@ -252,14 +252,14 @@ def _shared(now: Situation, version: str, traffic: int, standby: bool | None = N
 def _next(now: Situation, version: str, standby: bool | None) -> Live:
     """Take the next step of `rollout.steps`; behind the last, the canary becomes the version.
 
-    A route leads to a version whether it has loaded or not, so there the first step is none.
+    Weights lead to a version whether it has loaded or not, so there the first step is none.
     """
     steps = now.merged.get("rollout", "steps")
     if not steps:
         hint = "add `rollout: {steps: [5, 25, 50]}` to the model, or name a share: `--traffic`"
         now.refuse("there are no `rollout.steps` to go by", hint=hint)
     if not now.live.canary:
-        start = 0 if now.strategy == "route" else steps[0]
+        start = 0 if now.strategy in WEIGHTED else steps[0]
         return now.live if version == now.live.version else _shared(now, version, start)
     return _shared(now, version, following(steps, now.live.traffic), standby)
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 class Command:
     """A sub-command as a shell needs to know it.
 
-    `words` lists what may stand as an argument; `names` is `models` or `environments` where the
-    names of files may. `takes` maps options that want a value to the folder whose names it may be,
-    or to its choices.
+    One within a group has the group's name before its own, as `version add`. `words` lists what may
+    stand as an argument; `names` is `models` or `environments` where the names of files may.
+    `takes` maps options that want a value to the folder whose names it may be, or to its choices.
     """
 
     name: str
@@ -25,6 +25,11 @@ class Command:
     words: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     takes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The group that it is within; empty for one that stands alone."""
+        return self.name.rpartition(" ")[0]
 
 
 _FOLDERS = {"ENV": "environments", "MODEL": "models", "ENVIRONMENT": "environments"}
@@ -39,8 +44,9 @@ def folders(*metavars: str | None) -> tuple[str, ...]:
 def bash(commands: Sequence[Command]) -> str:
     """Write the completion of bash."""
     cases = "".join(_bash_case(command) for command in commands)
-    names = " ".join(command.name for command in commands)
-    return _BASH.replace("@COMMANDS@", names).replace("@CASES@", cases)
+    names = " ".join(command.name for command in commands if not command.group)
+    inner = "|".join(f'"{command.name}"' for command in commands if command.group)
+    return _BASH.replace("@COMMANDS@", names).replace("@INNER@", inner).replace("@CASES@", cases)
 
 
 def zsh(commands: Sequence[Command]) -> str:
@@ -61,11 +67,15 @@ _gen_names() {
 }
 
 _gen() {
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+    local command=${COMP_WORDS[1]} words=
     if [ "$COMP_CWORD" -eq 1 ]; then
         words="@COMMANDS@ --help --version"
     else
-        case "${COMP_WORDS[1]}:$before" in
+        [ "$COMP_CWORD" -gt 2 ] && case "$command ${COMP_WORDS[2]}" in
+            @INNER@) command="$command ${COMP_WORDS[2]}" ;;
+        esac
+        case "$command:$before" in
 @CASES@        esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "$word"))
@@ -77,12 +87,12 @@ complete -o default -F _gen gen
 
 def _bash_case(command: Command) -> str:
     lines = [
-        f'            {command.name}:{option}) words="{_bash_words(choices)}" ;;\n'
+        f'            "{command.name}":{option}) words="{_bash_words(choices)}" ;;\n'
         for option, choices in command.takes
     ]
     words = " ".join([*command.words, *(f"$(_gen_names {folder})" for folder in command.names)])
     options = " ".join(command.options)
-    lines.append(f'            {command.name}:*) words="{words} {options}" ;;\n')
+    lines.append(f'            "{command.name}":*) words="{words} {options}" ;;\n')
     return "".join(lines)
 
 
@@ -96,9 +106,11 @@ def fish(commands: Sequence[Command]) -> str:
     """Write the completion of fish."""
     lines = ["complete -c gen -f", *_FISH_HELPERS]
     for command in commands:
-        offered = f"-a {command.name} -d {_quoted(command.summary)}"
-        lines.append(f"complete -c gen -n __fish_use_subcommand {offered}")
-        seen = f"-n '__fish_seen_subcommand_from {command.name}'"
+        if not command.group:
+            offered = f"-a {command.name} -d {_quoted(command.summary)}"
+            lines.append(f"complete -c gen -n __fish_use_subcommand {offered}")
+        steps = (f"__fish_seen_subcommand_from {name}" for name in command.name.split())
+        seen = f"-n '{'; and '.join(steps)}'"
         arguments = [*command.words, *(f"(__gen_names {folder})" for folder in command.names)]
         if arguments:
             lines.append(f"complete -c gen {seen} -a {_quoted(' '.join(arguments))}")

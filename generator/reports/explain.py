@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from generator import settings
 from generator.records import Json, Origin, Release, Variant
 from generator.schema import dotted
+from generator.serving import language_models
 from generator.training.runs import Training
 from generator.yamlio import pointers
 
@@ -62,6 +63,9 @@ def _derived(release: Release) -> Iterator[Origin]:
     yield Origin("strategy", release.strategy, None, _SHARING[release.strategy])
     if release.host:
         yield Origin("host", release.host, None, "<model>-<namespace>.<domain>")
+    if release.strategy == "group" and environment.gateway:
+        path = language_models.path(environment.namespace, release.model)
+        yield Origin("path", path, None, f"of the Gateway {environment.gateway.name}")
     if release.serving.runtime:
         reason = f"from format {release.serving.format}"
         yield Origin("runtime", release.serving.runtime, None, reason)

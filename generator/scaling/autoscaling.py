@@ -237,8 +237,13 @@ def _target(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
 
 def _asleep(settings: Settings, owner: Autoscaler) -> Problem:
     message = f"`scaling.min: 0` would never wake up: {_WHY_ASLEEP.get(owner, _WHY_ASLEEP['hpa'])}"
-    hint = "use `min: 1`, add a trigger that exists without Pods (`kafka`, `sqs`, `cron`, `http`)"
-    if settings.get("serving", "backend") != runtimes.LLM_BACKEND:
+    hint = "use `min: 1`"
+    if owner == "knative-hpa":
+        hint += ", or `metric: concurrency`, by which Knative itself wakes a model"
+        return settings.problem("A003", message, ("scaling", "min"), hint)
+    if owner != "seldon":
+        hint += ", add a trigger that exists without Pods (`kafka`, `sqs`, `cron`, `http`)"
+    if settings.get("serving", "backend") not in (runtimes.LLM_BACKEND, "seldon"):
         hint += ", or use an environment with `mode: Knative` and the metric `concurrency`"
     return settings.problem("A003", message, ("scaling", "min"), hint)
 
@@ -246,6 +251,7 @@ def _asleep(settings: Settings, owner: Autoscaler) -> Problem:
 _WHY_ASLEEP = {
     "hpa": "cpu and memory are measured on Pods, and there are none",
     "keda": "the metric comes from the scaled Pods, and there are none (kedacore/keda#6040)",
+    "seldon": "Seldon measures what is loaded, and nothing is",
 }
 
 

@@ -18,6 +18,7 @@ from generator.records import Environment, Interceptor, Json
 from generator.scaling import keda
 from generator.schema import suggestion
 from generator.settings import Settings
+from generator.values import cron
 from generator.yamlio import Pointer
 
 KEY = ("scaling", "triggers")
@@ -54,8 +55,9 @@ def is_measured(settings: Settings) -> bool:
     """Say whether the metric decides too: beside triggers, only one that somebody wrote."""
     if settings.get("scaling", "metric") == "none":
         return False
-    decided = settings.layers[settings.rank("scaling", "metric")]
-    return not settings.get(*KEY) or decided.document is not None
+    if not settings.get(*KEY):
+        return True
+    return settings.layers[settings.rank("scaling", "metric")].document is not None
 
 
 def may_fail(settings: Settings) -> bool:
@@ -250,10 +252,27 @@ def _proofs(settings: Settings, environment: Environment, trigger: Trigger) -> I
         message = f"environment {environment.name} has no `platform.keda.auth.{named}`"
         hint = suggestion(named, known) if known else "add it to the environment"
         yield problem(settings, "E301", message, (*trigger.pointer, "auth"), hint)
-    if "sasl" in trigger.spec and named is None:
-        message = f"`sasl: {trigger.spec['sasl']}` needs a user, and nothing names one"
+    if "sasl" in trigger.spec:
+        yield from _user(settings, trigger, known.get(named) if named else None)
+
+
+def _user(
+    settings: Settings, trigger: Trigger, found: keda.Authentication | None
+) -> Iterator[Problem]:
+    """Find a mechanism without a user; what an authentication of the cluster has, nobody knows."""
+    named, sasl = trigger.spec.get("auth"), trigger.spec["sasl"]
+    if named is None:
+        message = f"`sasl: {sasl}` needs a user, and nothing names one"
         hint = "add `auth` with a name of `platform.keda.auth` that has `username` and `password`"
         yield problem(settings, "A051", message, (*trigger.pointer, "sasl"), hint)
+    elif found is not None and found.kind == keda.NAMESPACED:
+        has = {each["parameter"] for each in found.spec.get("secretTargetRef", ())}
+        missing = [f"`{name}`" for name in ("username", "password") if name not in has]
+        if missing:
+            what = " and no ".join(missing)
+            message = f"`sasl: {sasl}` needs a user, and `platform.keda.auth.{named}` has no {what}"
+            hint = "add it to `parameters` there, with the key of the Secret that holds it"
+            yield problem(settings, "A051", message, (*trigger.pointer, "auth"), hint)
 
 
 def _of_pods(settings: Settings, trigger: Trigger) -> Iterator[Problem]:
@@ -305,6 +324,11 @@ def _regions(settings: Settings, trigger: Trigger) -> Iterator[Problem]:
 def _schedule(settings: Settings, trigger: Trigger) -> Iterator[Problem]:
     spec, pointer = trigger.spec, trigger.pointer
     least, most = settings.get("scaling", "min"), settings.get("scaling", "max")
+    for key in ("start", "end"):
+        fault = cron.fault(spec[key])
+        if fault:
+            hint = "write five fields: minute, hour, day, month, day of the week from 0 to 6"
+            yield problem(settings, "E204", f"`{spec[key]}` {fault}", (*pointer, key), hint)
     if spec["start"] == spec["end"]:
         message = "`start` and `end` are the same time, which KEDA refuses"
         yield problem(settings, "A049", message, (*pointer, "end"), "write when it ends")

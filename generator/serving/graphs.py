@@ -124,6 +124,10 @@ def _target(model: Document, step: Json, place: Pointer) -> Iterator[Problem]:
         hint = "keep one of them" if found else "add `model: <model>`, `node: <node>` or `url`"
         at = (*place, found[1]) if found else place
         yield model.problem("S049", message, at, hint=hint, key=bool(found))
+    elif step.get("model") == model.name:
+        message = f"`{model.name}` is this graph itself: no request would end"
+        hint = "name another model, or a `node` of the graph"
+        yield model.problem("S050", message, (*place, "model"), hint=hint)
     elif "protocol" in step and "model" not in step:
         message = "`protocol` is of a `model`: a node has none, and a `url` is posted to as it is"
         yield model.problem("E303", message, (*place, "protocol"), hint="remove it", key=True)
@@ -139,12 +143,13 @@ def _way(model: Document, nodes: Json, at: tuple[str, Json], place: Pointer) -> 
         message = f"the graph has no node `{target}`"
         hint = suggestion(target, others) if others else "add it to the graph, or name a `model`"
         yield model.problem("S050", message, (*place, "node"), hint=hint)
-    elif name in reached(nodes, target) and name == min(_circle(nodes, name, target)):
+    elif name == min(circle(nodes, name, target), default=""):
         message = f"`{name}` leads to `{target}`, which leads back: no request would end"
         yield model.problem("S050", message, (*place, "node"), hint="remove one of the steps")
 
 
-def _circle(nodes: Json, name: str, target: str) -> set[str]:
+def circle(nodes: Json, name: str, target: str) -> set[str]:
+    """Name the nodes of the circle that a step closes, if it does."""
     return {each for each in reached(nodes, target) if name in reached(nodes, each)}
 
 
@@ -223,10 +228,15 @@ def protocol_of(step: Json) -> str:
     return str(step.get("protocol", "v1"))
 
 
+def is_by_name(environment: Environment) -> bool:
+    """Say whether a graph knows models by their InferenceService, and not by their host."""
+    return environment.gateway is None or environment.mode == "Knative"
+
+
 def address(environment: Environment, model: str, protocol: str) -> Json:
     """Lead to a model, whichever of its versions answers."""
     gateway = environment.gateway
-    if gateway is None or environment.mode == "Knative":
+    if gateway is None or is_by_name(environment):
         return {"serviceName": model}
     host = naming.host(model, environment.namespace, gateway.domain)
     return {"serviceUrl": f"http://{host}{_PATHS[protocol].format(model=model)}"}

@@ -103,3 +103,8 @@ def parallelism(spec: Json | None, gpus: int) -> Parallelism:
         data_local=local,
         expert=said.get("expert", False),
     )
+
+
+def path(namespace: str, model: str) -> str:
+    """Write where requests to all versions of a group go, below the address of the Gateway."""
+    return f"/publishers/{namespace}/models/{model}/v1"

@@ -17,6 +17,9 @@ from generator.settings import Settings
 from generator.values import minors
 
 KEY = "canaryStrategy"
+_READERS = {"native": ("kserve",), "route": ("kserve", "deployment")}
+"""The backends that a strategy is for, by the key's value."""
+
 _SINCE = (0, 21)
 _ELSEWHERE = "remove it, or write it where it is meant: in `environments.<environment>`"
 
@@ -49,16 +52,14 @@ def _hindrance(environment: Environment) -> tuple[str, str]:
 
 def refusals(environment: Environment, merged: Settings) -> Iterator[Problem]:
     """Refuse to be asked for where it is not."""
-    if merged.get(KEY) != "native":
-        return
-    if not _is_kserves(merged):
+    backend = merged.get("serving", "backend")
+    if merged.get(KEY) and backend not in _READERS[merged.get(KEY)]:
         decided = merged.layers[merged.rank(KEY)].document
         if decided is not environment.document:
-            backend = merged.get("serving", "backend")
             message = f"`{KEY}` is for `backend: kserve`, and this is `backend: {backend}`"
             yield merged.problem("E303", message, (KEY,), "remove it")
         return
-    code, reason = _hindrance(environment)
+    code, reason = _hindrance(environment) if merged.get(KEY) == "native" else ("", "")
     if code:
         yield merged.problem(code, f"no `{KEY}: native` here: {reason}", (KEY,), _ELSEWHERE)
 

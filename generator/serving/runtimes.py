@@ -160,7 +160,6 @@ _VLLM = Runtime(
     requests_per_second="sum(rate(vllm:request_success_total{{{selector}}}[2m]))",
     concurrency=_VLLM_IN_FLIGHT,
     gauge=_OPENAI_REQUESTS,
-    metrics_port=8000,
 )
 
 LLM_BACKEND = "kserve-llm"
@@ -194,6 +193,7 @@ LLM = Runtime(
         errors=f"{_LLM_ERRORS} or vector(0)",
         latency=_of_both(_quantile("$k_vllm:e2e_request_latency_seconds_bucket{$pods}")),
     ),
+    metrics_port=8000,
 )
 """vLLM as KServe's presets of LLMInferenceServices start it; it has no ServingRuntime."""
 
