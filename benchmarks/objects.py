@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from generator import plan, records
+from generator import plan
+from generator.files import ARGOCD, RENDERED, RenderedFile
 from generator.objects import kustomize
 from generator.problems import GenError, errors
-from generator.records import RenderedFile
 from generator.subjects import EVERYTHING, Repository
 
 Json = dict[str, Any]
@@ -50,10 +50,10 @@ def composed(root: Path) -> Iterator[tuple[str, list[Json]]]:
 
 
 def _composed(by_path: dict[str, RenderedFile]) -> Iterator[tuple[str, list[Json]]]:
-    applications = [path for path in by_path if path.startswith(f"{records.ARGOCD}/")]
+    applications = [path for path in by_path if path.startswith(f"{ARGOCD}/")]
     for path in by_path:
         parts = path.split("/")
-        is_overlay = parts[0] == records.RENDERED and len(parts) == 4 and parts[1] != "_base"
+        is_overlay = parts[0] == RENDERED and len(parts) == 4 and parts[1] != "_base"
         if is_overlay and parts[3] == plan.KUSTOMIZATION:
             environment, name = parts[1:3]
             own = [p for p in applications if p.removesuffix(".yaml").split("/")[1] == environment]

@@ -24,7 +24,8 @@ from generator import cli, pipeline, plan, render, resolve, scalars, schema, sta
 from generator.codes import CODES
 from generator.commands.completion import commands_of
 from generator.documents import Document
-from generator.records import Cohort, PlannedFile
+from generator.files import PlannedFile
+from generator.inventory.records import Cohort
 from generator.reports import rule_texts
 from generator.rules import Rule
 from generator.rules.catalogue import BOOKS

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+from generator.documents import Json
+from generator.files import RenderedFile
 from generator.objects import kustomize
 from generator.objects.alike import Verdicts
 from generator.objects.kustomize import Files, Identity
 from generator.objects.object_schemas import ObjectSchemas
 from generator.objects.traces import Traces
 from generator.problems import GenError, Problem, Where, one
-from generator.records import Json, RenderedFile
 from generator.schema import Validator, Violation, dotted
 from generator.yamlio import Pointer
 

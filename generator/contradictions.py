@@ -15,10 +15,11 @@ from generator.aspects import registry as aspects
 from generator.backends import pods
 from generator.backends import registry as backends
 from generator.backends.contract import Ask, Backend
-from generator.documents import Document
+from generator.documents import Document, Json
 from generator.gate import measures
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import NAMED, Environment, Json, Strategy
+from generator.records import NAMED, Strategy
 from generator.scaling import autoscaling
 from generator.schema import suggestion
 from generator.serving import native

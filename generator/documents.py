@@ -9,6 +9,9 @@ from generator import yamlio
 from generator.problems import Problem, Severity, Where
 from generator.yamlio import Pointer
 
+Json = dict[str, Any]
+"""A piece of a Kubernetes object, ready to be placed by a template. Never changed once made."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:

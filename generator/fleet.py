@@ -14,9 +14,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from generator.backends import registry as backends
+from generator.documents import Json
 from generator.objects import kustomize
 from generator.problems import Problem, Where
-from generator.records import Json, Need, Release
+from generator.records import Need, Release
 
 DELIVERY = "argocd"
 """Stands for the cluster that Argo CD runs in, whatever its address."""

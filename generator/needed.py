@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Need, Release
+from generator.records import Need, Release
 from generator.schema import suggestion
 from generator.serving import language_models, runtimes
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from generator import fleet, state, workers, write
 from generator.documents import Document
+from generator.files import Changes
 from generator.fleet import Fleet
+from generator.inventory.records import Environment
 from generator.objects import object_schemas
 from generator.problems import GenError, Problem, errors, merged
-from generator.records import Changes, Environment, Release
+from generator.records import Release
 from generator.rules import catalogue
 from generator.state import Memory, Proof
 from generator.subjects import EVERYTHING, OWN_SCHEMAS, Repository, Selection, Subject

@@ -13,21 +13,12 @@ from generator import lineage
 from generator.aspects import registry as aspects
 from generator.aspects.contract import Kind, Piece
 from generator.backends import registry as backends
+from generator.documents import Json
+from generator.files import ARGOCD, RENDERED, Extra, PlannedFile
 from generator.inventory import namespaces
+from generator.inventory.records import ArgoCD, Environment
 from generator.problems import GenError, Problem, Where
-from generator.records import (
-    APART,
-    ARGOCD,
-    RENDERED,
-    ArgoCD,
-    Autoscaler,
-    Environment,
-    Extra,
-    Json,
-    PlannedFile,
-    Release,
-    Variant,
-)
+from generator.records import APART, Autoscaler, Release, Variant
 
 KUSTOMIZATION = "kustomization.yaml"
 

@@ -16,8 +16,8 @@ from typing import Any
 import jinja2
 
 from generator import schema, yamlio
+from generator.files import HEADER, Extra, PlannedFile, RenderedFile
 from generator.problems import GenError, Problem, Where, one
-from generator.records import HEADER, Extra, PlannedFile, RenderedFile
 from generator.templating import prepared, sandbox, shortcut
 from generator.templating.prepared import Fragment, SkeletonError, Statement, Statements
 from generator.templating.shortcut import Reader

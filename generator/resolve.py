@@ -14,15 +14,14 @@ from generator.aspects import registry as aspects
 from generator.backends import pods
 from generator.backends import registry as backends
 from generator.backends.contract import Ask
-from generator.documents import Document
+from generator.documents import Document, Json
 from generator.inventory import environments as inventory
+from generator.inventory.records import Environment
 from generator.problems import GenError, Problem
 from generator.records import (
     APART,
     Artifact,
-    Environment,
     Header,
-    Json,
     Placement,
     Probes,
     Release,

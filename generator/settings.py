@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem, Where
-from generator.records import Environment, Json, Layer
+from generator.records import Layer
 from generator.yamlio import Pointer
 
 MERGED = ("serving", "scaling", "rollout", "queue", "canaryStrategy")

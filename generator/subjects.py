@@ -11,23 +11,17 @@ from typing import NamedTuple
 from generator import check, fleet, load, needed, plan, render, resolve, silences, validate, write
 from generator.backends import registry as backends
 from generator.check import Judge
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.files import ARGOCD, PlannedFile, RenderedFile
 from generator.fleet import Wanted
 from generator.inventory import namespaces
+from generator.inventory.records import Environment
 from generator.objects import kustomize
 from generator.objects.traces import Traces
 from generator.problems import GenError, Problem, Severity
 from generator.queues import capacity, demand
 from generator.queues.demand import Demand
-from generator.records import (
-    ARGOCD,
-    Environment,
-    Json,
-    PlannedFile,
-    Release,
-    RenderedFile,
-    Workspace,
-)
+from generator.records import Release, Workspace
 from generator.render import Engine
 from generator.revisions.steps import Base
 from generator.rules import Scene, catalogue

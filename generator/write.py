@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from generator.files import ARGOCD, HEADER, RENDERED, Change, RenderedFile
 from generator.problems import GenError, Problem, Severity, Where, one
-from generator.records import ARGOCD, HEADER, RENDERED, Change, RenderedFile
 
 OWNED = (RENDERED, ARGOCD)
 """The only folders that gen writes to."""

@@ -12,13 +12,13 @@ from helpers import sampled
 
 from generator import check, yamlio
 from generator.check import Judge
+from generator.files import RenderedFile
 from generator.objects import kustomize
 from generator.objects.alike import Verdicts
 from generator.objects.kustomize import Files
 from generator.objects.leaves import EntangledError, Leaves
 from generator.objects.traces import Traces
 from generator.problems import GenError
-from generator.records import RenderedFile
 from generator.subjects import EVERYTHING, Repository
 from generator.templating.prepared import Statement
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from generator.documents import Document
 from generator.inventory import environments as inventory
+from generator.inventory.records import Environment
 from generator.queues import assignment, capacity, demand, outcomes, packing, quotas
 from generator.queues.assignment import Kind
 from generator.queues.capacity import Capacity
 from generator.queues.demand import Demand, Pods
 from generator.queues.outcomes import Outcome, Part
-from generator.records import Environment
 
 Spec = dict[str, Any]
 

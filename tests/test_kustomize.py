@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from generator import yamlio
+from generator.files import RenderedFile
 from generator.objects.kustomize import Files, composed
 from generator.problems import GenError, Problem
-from generator.records import RenderedFile
 from generator.scalars import block
 
 Json = dict[str, Any]

@@ -13,8 +13,9 @@ from generator.backends import registry as backends
 from generator.diff import impact
 from generator.documents import Document
 from generator.inventory import environments as inventory
+from generator.inventory.records import Environment
 from generator.queues import capacity, demand, llm_memory
-from generator.records import Environment, Release
+from generator.records import Release
 from generator.reports import explain
 from generator.serving import language_models as llm
 from generator.serving import runtimes

@@ -128,6 +128,8 @@ scaling.keda serving.language_models serving.sizes
 
 inventory.namespaces records
 
+files inventory.records
+
 documents inventory.queueing promotions.edits training.runtimes
 
 codes gate.verdict naming promotions.withdrawals promql queues.accelerators queues.packing

@@ -19,9 +19,10 @@ from helpers import ENVIRONMENT, MODEL, gen, problems_of, read_tree, told, write
 from generator import pipeline, resolve, validate, yamlio
 from generator.documents import Document
 from generator.inventory import environments as inventory
+from generator.inventory.records import Environment
 from generator.promotions import amend, artifacts, edits, promotion
 from generator.promotions.promotion import Live, Move, Past, Situation, Wish
-from generator.records import Environment, Strategy
+from generator.records import Strategy
 
 DEV = ENVIRONMENT
 ROUTE = (

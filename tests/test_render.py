@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator import pipeline, render
+from generator.files import PlannedFile, RenderedFile
 from generator.problems import GenError, Problem
-from generator.records import PlannedFile, RenderedFile
 from generator.render import Engine
 
 ROOT = Path(__file__).parents[1]

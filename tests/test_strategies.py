@@ -19,13 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator import contradictions, plan, resolve, yamlio
-from generator.documents import Document
+from generator.documents import Document, Json
 from generator.inventory import environments as inventory
+from generator.inventory.records import Environment
 from generator.objects import kustomize
 from generator.problems import GenError
 from generator.promotions import edits, promotion
 from generator.promotions.promotion import Past, Wish
-from generator.records import APART, Environment, Json, Strategy
+from generator.records import APART, Strategy
 from generator.render import Engine
 
 _STANDARD = 'mode: Standard, gateway: {name: gate, namespace: gates, version: "1.3"}, domain: a.b}'

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from generator import pipeline, write
+from generator.files import HEADER, Change, RenderedFile
 from generator.problems import GenError, Problem
-from generator.records import HEADER, Change, RenderedFile
 from generator.write import OWNED, STAGING, Tree
 
 OURS = f"{HEADER}models/m.yaml. Change that, not this.\n"

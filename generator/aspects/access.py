@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from generator.aspects.contract import Aspect, Kind, Piece
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Json
 
 _SEE = ["get", "list", "watch"]
 

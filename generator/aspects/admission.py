@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from generator.aspects.contract import Aspect, Kind, Piece
 from generator.inventory.queueing import AdmissionCheck
-from generator.records import Environment
+from generator.inventory.records import Environment
 
 _GROUP = "kueue.x-k8s.io"
 

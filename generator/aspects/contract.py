@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from generator.backends.contract import Ask, Kind, Piece
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Release, Variant
+from generator.records import Release, Variant
 
 __all__ = ["Ask", "Aspect", "Kind", "Piece"]
 

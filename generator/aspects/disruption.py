@@ -13,8 +13,9 @@ from generator import settings
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.backends import pods
 from generator.backends import registry as backends
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Disruption, Environment, Release, Variant
+from generator.records import Disruption, Release, Variant
 
 _KEYS = ("maxUnavailable", "minAvailable")
 

@@ -16,8 +16,10 @@ from typing import Any
 
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.aspects.monitoring import is_of_model, platform
+from generator.documents import Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Json, Release
+from generator.records import Release
 from generator.values import cron as schedules
 from generator.values import quantities
 

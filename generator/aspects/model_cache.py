@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.backends import pods
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, ModelCache, Release
+from generator.records import ModelCache, Release
 from generator.schema import suggestion
 from generator.serving import components
 from generator.values import minors, quantities

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
+from generator.documents import Json
 from generator.gate import measures
+from generator.inventory.records import Environment
 from generator.monitoring import alerts, dashboards, records
 from generator.monitoring import watched as where
 from generator.monitoring.watched import MODEL, VERSION, Watched
 from generator.problems import Problem
-from generator.records import Environment, Json, Release
+from generator.records import Release
 from generator.scaling import autoscaling
 
 _SIDECAR: Json = {"grafana_dashboard": "1"}

@@ -19,9 +19,9 @@ from functools import lru_cache
 from typing import Any
 
 from generator.aspects.contract import Aspect, Kind, Piece
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Json
 
 KNATIVE = "knative-serving"
 """Where Knative's activator, which forwards requests, and its autoscaler, which scrapes, run

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.backends import pods
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment
 from generator.schema import suggestion
 
 WITH_PODS = ("kserve", "kserve-llm", "deployment")

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from generator.aspects.contract import Aspect, Kind, Piece
+from generator.documents import Json
 from generator.inventory import namespaces
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Json
 from generator.schema import suggestion
 from generator.values import quantities
 

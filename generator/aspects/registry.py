@@ -21,8 +21,9 @@ from generator.aspects.spread import Spreading
 from generator.aspects.storage import ConfigMaps, Volumes
 from generator.aspects.topology import NearEachOther
 from generator.aspects.training.aspect import TrainingAspect
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Release, Variant
+from generator.records import Release, Variant
 
 ASPECTS: tuple[Aspect, ...] = (
     Scaled(),

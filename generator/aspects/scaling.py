@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from generator import settings
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
-from generator.records import Environment, Interceptor, Release, Variant
+from generator.inventory.records import Environment
+from generator.records import Interceptor, Release, Variant
 from generator.scaling import autoscaling, keda, triggers
 
 _FILES = {

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from generator.aspects.contract import Aspect, Kind, Piece
 from generator.inventory import namespaces
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment
 from generator.rules.fields import LOOKS_SECRET
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.backends import pods
+from generator.inventory.records import Environment, Flavor
 from generator.problems import Problem
-from generator.records import Environment, Flavor
 from generator.schema import suggestion
 
 _ANNOTATIONS = {

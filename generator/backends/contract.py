@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import (
-    Component,
-    Environment,
-    Json,
-    Need,
-    Release,
-    Scaling,
-    Strategy,
-    Variant,
-)
+from generator.records import Component, Need, Release, Scaling, Strategy, Variant
 from generator.settings import Settings
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from generator.backends import pods
 from generator.backends.contract import Ask, Backend, Derived, Kind, shared_concerns
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Json, Release, Strategy, Variant
+from generator.records import Release, Strategy, Variant
 from generator.settings import Settings
 
 DEFAULT_PORT = 8080

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from generator.backends.contract import Ask, Backend, Derived, Kind, Made
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Json, Need, Release, Strategy, Variant
+from generator.records import Need, Release, Strategy, Variant
 from generator.serving import graphs
 from generator.settings import Settings
 

@@ -11,17 +11,10 @@ from typing import Any
 
 from generator.backends import pods
 from generator.backends.contract import Ask, Backend, Derived, Kind, Made, shared_concerns
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import (
-    Component,
-    Environment,
-    Json,
-    Release,
-    Scaling,
-    Strategy,
-    Variant,
-)
+from generator.records import Component, Release, Scaling, Strategy, Variant
 from generator.serving import components, graphs, runtimes
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from generator.backends import pods
 from generator.backends.contract import Ask, Backend, Derived, Kind, Made
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Json, Placement, Release, Strategy, Variant
+from generator.records import Placement, Release, Strategy, Variant
 from generator.schema import suggestion
 from generator.serving import language_models as llm
 from generator.serving import sizes

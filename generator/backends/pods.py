@@ -12,9 +12,10 @@ from typing import Any
 
 from generator import naming, settings
 from generator.backends.contract import Ask
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Json, Mounts, Port, RollingUpdate, Security, Shutdown
+from generator.records import Mounts, Port, RollingUpdate, Security, Shutdown
 from generator.settings import Settings
 from generator.values import minors
 

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from generator.backends import pods
 from generator.backends.contract import Ask, Backend, Derived, Kind, Made, Piece
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Json, Release, Seldon, Strategy, Variant
+from generator.records import Release, Seldon, Strategy, Variant
 from generator.settings import Settings
 from generator.values import quantities
 

@@ -108,7 +108,7 @@ def codeowners(
 
 def _told_stale(file: Path, section: str) -> bool:
     """Say whether a file lacks a section, and show what differs if it does."""
-    from generator.records import Change
+    from generator.files import Change
     from generator.reports import codeowners as sections
     from generator.reports import reporting
 

@@ -13,8 +13,8 @@ from generator.commands.shared import amending, change_model, one_env_option, se
 
 if TYPE_CHECKING:
     from generator.documents import Document
+    from generator.inventory.records import Environment
     from generator.promotions.promotion import Move, Wish
-    from generator.records import Environment
 
 
 @click.command()

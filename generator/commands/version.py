@@ -13,9 +13,9 @@ from generator.commands.shared import amending, change_model, selected
 
 if TYPE_CHECKING:
     from generator.documents import Document
+    from generator.inventory.records import Environment
     from generator.promotions.promotion import Move
     from generator.promotions.registry import Credentials, Registry, Resolved
-    from generator.records import Environment
     from generator.web import Unanswered
 
 

@@ -13,8 +13,8 @@ from enum import Enum
 from itertools import zip_longest
 from typing import Any, Literal, NamedTuple
 
+from generator.documents import Json
 from generator.objects import kustomize
-from generator.records import Json
 
 
 class Missing(Enum):

@@ -16,9 +16,9 @@ from generator.diff import comparison, impact
 from generator.diff.comparison import Verb
 from generator.diff.impact import EnvironmentChange, SubjectChange, TreeChange
 from generator.documents import Document
+from generator.inventory.records import Environment
 from generator.problems import GenError, Problem, merged
 from generator.promotions import withdrawals
-from generator.records import Environment
 from generator.subjects import EVERYTHING, Composed, Repository, Selection, Subject
 
 _TEMPLATES, _ENVIRONMENTS, _MODELS = "templates", "environments", "models"

@@ -14,10 +14,12 @@ from typing import NamedTuple
 from generator.diff import runs
 from generator.diff.comparison import ABSENT, FieldChange, Item, ObjectChange, Path, Verb
 from generator.diff.runs import Runs
+from generator.documents import Json
+from generator.inventory.records import Flavor, Queue
 from generator.problems import Problem
 from generator.queues import demand
 from generator.queues.demand import HOURS_A_MONTH, Demand
-from generator.records import NAMED, PRUNED, Flavor, Json, Queue, Release, Strategy
+from generator.records import NAMED, PRUNED, Release, Strategy
 from generator.serving.predictors import BESIDE_THE_PODS, named
 
 

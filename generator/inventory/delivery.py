@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import ArgoCD
 from generator.problems import Problem
-from generator.records import ArgoCD, Json
 from generator.values import minors
 
 TRIGGERS = ("on-sync-failed", "on-health-degraded")

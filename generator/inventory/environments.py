@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.documents import Document
+from generator.documents import Document, Json
 from generator.inventory import delivery, priorities
 from generator.inventory import kueue as kueue_inventory
+from generator.inventory.records import Environment, Flavor, Gateway, Policy
 from generator.objects import object_schemas
 from generator.problems import GenError, Problem
-from generator.records import Environment, Flavor, Gateway, Json, Policy
 from generator.values import minors
 
 _OLDEST = {"kserve": (0, 16), "kueue": (0, 16), "keda": (2, 14), "seldon": (1, 17)}

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from generator.documents import Document
+from generator.documents import Document, Json
 from generator.inventory.queueing import AdmissionCheck, NodeTopology, Preemption, WorkerCluster
+from generator.inventory.records import Cohort, Flavor, Queue
 from generator.problems import Problem
-from generator.records import Cohort, Flavor, Json, Queue
 from generator.schema import suggestion
 from generator.values import quantities
 

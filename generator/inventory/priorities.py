@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.documents import Document
+from generator.documents import Document, Json
 from generator.inventory.queueing import Priority
 from generator.problems import Problem
-from generator.records import Json
 from generator.schema import suggestion
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from generator.documents import Json
 from generator.gate import measures
 from generator.monitoring import records
 from generator.monitoring import watched as where
 from generator.monitoring.watched import Watched
-from generator.records import Json, Release
+from generator.records import Release
 from generator.values import durations
 
 _LONG = "15m"

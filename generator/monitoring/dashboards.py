@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
+from generator.documents import Json
 from generator.monitoring import alerts, records
 from generator.monitoring import watched as where
 from generator.monitoring.watched import Watched
-from generator.records import Json, Release
+from generator.records import Release
 
 _WIDTH, _HEIGHT, _ROW = 24, 8, 3
 _SOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}

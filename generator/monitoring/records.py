@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from generator.documents import Json
 from generator.gate import measures
 from generator.monitoring import watched as where
 from generator.monitoring.watched import Watched
-from generator.records import Json, Release, Variant
+from generator.records import Release, Variant
 from generator.values import durations
 
 REQUESTS, ERRORS = "model_version:requests:rate", "model_version:errors:ratio"

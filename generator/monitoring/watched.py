@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from generator.records import Json, Release, Variant
+from generator.documents import Json
+from generator.records import Release, Variant
 from generator.scaling import autoscaling
 
 MODEL, VERSION = "app.kubernetes.io/name", "app.kubernetes.io/version"

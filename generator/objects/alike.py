@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from generator.documents import Json
+from generator.files import RenderedFile
 from generator.objects import kustomize
 from generator.objects.kustomize import Files
 from generator.objects.leaves import EntangledError, Leaf, Leaves
 from generator.problems import GenError
-from generator.records import Json, RenderedFile
 from generator.schema import Validator
 from generator.templating.prepared import Pairs, Slot, Statement
 

@@ -14,8 +14,9 @@ from posixpath import normpath
 from typing import Any
 
 from generator import scalars
+from generator.documents import Json
+from generator.files import RenderedFile
 from generator.problems import GenError, Problem, Where, one
-from generator.records import Json, RenderedFile
 
 Files = Mapping[str, RenderedFile]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from generator.documents import Json
+from generator.files import PlannedFile, RenderedFile
 from generator.problems import Where
-from generator.records import Json, PlannedFile, RenderedFile
 from generator.yamlio import Pointer
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from generator import pipeline, write, yamlio
 from generator.documents import Document
+from generator.files import Change
+from generator.inventory.records import Environment
 from generator.pipeline import Edited, Outcome
 from generator.problems import GenError
 from generator.promotions import edits
 from generator.promotions.promotion import Move
-from generator.records import Change, Environment
 from generator.subjects import Repository, Selection
 
 Plan = Callable[[Document, Mapping[str, Environment]], Move]

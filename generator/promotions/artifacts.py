@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NoReturn
 
-from generator.documents import Document
+from generator.documents import Document, Json
 from generator.problems import GenError, Problem
 from generator.promotions import withdrawals
 from generator.promotions.edits import Keys, Put
 from generator.promotions.promotion import Live, Move, live_in
-from generator.records import Json
 from generator.schema import suggestion
 
 

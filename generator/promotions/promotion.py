@@ -12,12 +12,13 @@ from itertools import takewhile
 from typing import Any, NoReturn
 
 from generator import contradictions, resolve, settings
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import GenError
 from generator.promotions import withdrawals
 from generator.promotions.edits import Edit, Keys, Put, Remove
 from generator.promotions.withdrawals import Withdrawal
-from generator.records import WEIGHTED, Environment, Json, Strategy
+from generator.records import WEIGHTED, Strategy
 from generator.schema import suggestion
 from generator.settings import Settings
 from generator.values import durations

@@ -12,13 +12,15 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
+from generator.documents import Json
+from generator.inventory.records import Environment, Flavor
 from generator.queues import assignment, demand, packing, quotas
 from generator.queues.assignment import Claim, Kind, Load, Placement
 from generator.queues.demand import CPU, MEMORY, Demand, Pods
 from generator.queues.outcomes import Cause, Outcome, Part
 from generator.queues.packing import Nodes
 from generator.queues.quotas import Cell, Pool, Usage
-from generator.records import Environment, Flavor, Json, Release
+from generator.records import Release
 from generator.values.identity import Same
 
 Level = Literal["minimum", "maximum"]

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from generator.documents import Json
 from generator.inventory import namespaces
-from generator.records import Component, Json, Release, RollingUpdate, Variant
+from generator.records import Component, Release, RollingUpdate, Variant
 from generator.serving import language_models as llm
 from generator.serving import runtimes
 from generator.serving.language_models import LanguageModel, Part

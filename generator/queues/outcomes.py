@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from generator.inventory.records import Environment
 from generator.problems import Severity
 from generator.queues.demand import told
-from generator.records import Environment
 
 Cause = Literal[
     "never",

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from sys import maxsize
 
+from generator.documents import Json
+from generator.inventory.records import Cohort, Environment, Queue
 from generator.queues.demand import amount
-from generator.records import Cohort, Environment, Json, Queue
 
 Cell = tuple[str, str]
 """A flavor and one of its resources."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from generator.inventory.records import Environment, Flavor
 from generator.queues import capacity, outcomes
 from generator.queues.capacity import Capacity
 from generator.queues.demand import CPU, HOURS_A_MONTH, MEMORY, Demand, price, told
 from generator.queues.outcomes import Outcome
-from generator.records import Environment, Flavor
 
 _NOBODY = "-"
 

@@ -14,8 +14,8 @@ from generator.diff import impact, summary
 from generator.diff.comparison import ABSENT, FieldChange, ObjectChange, Order, Verb, dotted
 from generator.diff.impact import Pool, Span, State, SubjectChange, TreeChange
 from generator.diff.summary import Cells, Entry, Line, Row, Section, Summary, models_told
+from generator.documents import Json
 from generator.problems import Problem
-from generator.records import Json
 
 Style = Callable[[str, str], str]
 """Colours a text by what it is."""

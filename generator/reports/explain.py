@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator import settings
-from generator.records import Json, Origin, Release, Variant
+from generator.documents import Json
+from generator.records import Origin, Release, Variant
 from generator.schema import dotted
 from generator.serving import language_models
 from generator.training.runs import Training

@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 from generator import __version__, lineage
 from generator.codes import CODES
+from generator.files import LISTED, Change, Changes
 from generator.problems import Problem, Severity, Where
 from generator.queues import demand
-from generator.records import LISTED, Change, Changes, Origin, Release
+from generator.records import Origin, Release
 from generator.rules.catalogue import RULES
 from generator.scalars import visible
 

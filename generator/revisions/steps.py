@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator import load, resolve, validate
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import GenError, Problem
 from generator.promotions.withdrawals import artifact
-from generator.records import Environment, Json, Release
+from generator.records import Release
 from generator.rules import EnvironmentStep, ModelStep, Step, catalogue
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress
 
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Severity, Where
-from generator.records import Environment, Json, Release
+from generator.records import Release
 from generator.yamlio import Pointer
 
 

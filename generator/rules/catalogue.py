@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
+from generator.documents import Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
 from generator.queues.outcomes import Outcome
-from generator.records import Environment, Json, Release
+from generator.records import Release
 from generator.rules import (
     SYSTEMS,
     Book,

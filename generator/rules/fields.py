@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from generator.records import Json
+from generator.documents import Json
 from generator.rules import Scene
 from generator.yamlio import Pointer
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from generator import naming
 from generator.backends.kserve import KServe
-from generator.records import Json, Release
+from generator.documents import Json
+from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import block, name_of, text
 from generator.rules.kserve.accessors import LOCAL, VISIBILITY, canaries, components, is_standard

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from generator.inventory.records import Environment
 from generator.problems import Where
-from generator.records import Environment, Release, Variant
+from generator.records import Release, Variant
 from generator.rules import Finding
 from generator.settings import SCALED_APART, origin
 

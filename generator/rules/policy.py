@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Component, Environment, Json, Release, Variant
+from generator.documents import Json
+from generator.inventory.records import Environment
+from generator.records import Component, Release, Variant
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import at, containers, name_of, spec, target
 from generator.rules.places import at_component, at_setting, in_environment, in_version, own_scaling

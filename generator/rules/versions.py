@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Environment
+from generator.inventory.records import Environment
 from generator.rules import Book, Finding
 from generator.rules.places import in_environment
 from generator.values import minors

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Autoscaler, Environment, Json, Scaling
+from generator.records import Autoscaler, Scaling
 from generator.scaling import pace, triggers
 from generator.serving import runtimes
 from generator.settings import Settings

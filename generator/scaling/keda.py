@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from generator.records import Environment, Interceptor, Json
+from generator.documents import Json
+from generator.inventory.records import Environment
+from generator.records import Interceptor
 from generator.values import minors
 
 PROMETHEUS = "prometheus"

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from generator.documents import Json
 from generator.problems import Problem
-from generator.records import Autoscaler, Json
+from generator.records import Autoscaler
 from generator.scaling import triggers
 from generator.settings import Settings
 from generator.values import minors

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from generator import promql
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Interceptor, Json
+from generator.records import Interceptor
 from generator.scaling import keda
 from generator.schema import suggestion
 from generator.settings import Settings

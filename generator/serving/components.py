@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from generator import naming, settings
 from generator.backends.contract import Ask
+from generator.documents import Json
 from generator.problems import Problem
-from generator.records import Component, Json, Scaling
+from generator.records import Component, Scaling
 from generator.serving import sizes
 from generator.settings import Settings
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 
 from generator import naming
 from generator.backends.contract import Ask
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem, Where
-from generator.records import Environment, Json, Need
+from generator.records import Need
 from generator.schema import suggestion
 from generator.values import minors
 from generator.yamlio import Pointer

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from generator.records import Json, Placement
+from generator.documents import Json
+from generator.records import Placement
 
 FACTS = "llm"
 """The key of these facts in `Release.facts`, and the name that templates know them by."""

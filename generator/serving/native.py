@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
-from generator.documents import Document
+from generator.documents import Document, Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.records import Environment, Json, Scaling
+from generator.records import Scaling
 from generator.scaling import autoscaling
 from generator.settings import Settings
 from generator.values import minors

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from generator.records import Json
+from generator.documents import Json
 
 BESIDE_THE_PODS = frozenset(
     (

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 
-from generator.records import Claim, Flavor, Json, Placement
+from generator.documents import Json
+from generator.inventory.records import Flavor
+from generator.records import Claim, Placement
 from generator.values import quantities
 
 _RESOURCES = ("cpu", "memory")

@@ -17,7 +17,8 @@ from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from generator import records, yamlio
+from generator import files, records, yamlio
+from generator.inventory import records as inventory
 from generator.serving import language_models as llm
 from generator.templating import prepared
 from generator.templating.prepared import Fragment
@@ -120,9 +121,11 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super()._generate(tree, name, filename, defer_init)
 
 
+_HOMES = (records, inventory, files, llm)
+
 FIELDS = {
     record: frozenset(name for name in dir(record) if not name.startswith("_"))
-    for record in (*vars(records).values(), *vars(llm).values())
+    for record in (each for home in _HOMES for each in vars(home).values())
     if isinstance(record, type) and is_dataclass(record)
 }
 """The public fields and properties of every record."""

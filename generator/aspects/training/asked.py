@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import TypeGuard
 
 from generator.aspects.training.block import NAME, Block
+from generator.documents import Json
+from generator.inventory.records import Environment, Flavor
 from generator.problems import Problem
-from generator.records import Environment, Flavor, Json
 from generator.schema import suggestion
 from generator.training import runtimes as training_runtimes
 from generator.training.runs import OUTPUT_VARIABLES

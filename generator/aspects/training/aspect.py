@@ -11,9 +11,11 @@ from typing import Any
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.aspects.training import asked, manifests, retraining
 from generator.aspects.training.block import NAME, Block
+from generator.documents import Json
+from generator.inventory.records import Environment
 from generator.problems import Problem
 from generator.queues import demand
-from generator.records import Environment, Json, Release
+from generator.records import Release
 from generator.training.runs import PodSet, Training
 from generator.training.runtimes import LAUNCHER, NODE, TrainingRuntime
 from generator.values import quantities

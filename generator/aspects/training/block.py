@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from generator.aspects.contract import Ask
-from generator.records import Environment, Flavor, Json
+from generator.documents import Json
+from generator.inventory.records import Environment, Flavor
 from generator.training import runtimes as training_runtimes
 from generator.training.runtimes import TrainingRuntime
 from generator.values import durations

@@ -12,7 +12,8 @@ from hashlib import sha256
 from typing import Any
 
 from generator.aspects.training.block import Block
-from generator.records import Flavor, Json
+from generator.documents import Json
+from generator.inventory.records import Flavor
 from generator.training.runs import OUTPUT_VARIABLES, Job
 from generator.training.runtimes import NODE, TORCHTUNE, TrainingRuntime, longest_name
 from generator.values import quantities

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from generator import scalars
 from generator.aspects.training.block import Block
-from generator.records import Json
+from generator.documents import Json
 from generator.training.runs import Creator, Job, Schedule
 
 FOLDER = "/etc/training"

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from posixpath import normpath
 
-from generator.records import RENDERED, Environment, Json
+from generator.documents import Json
+from generator.files import RENDERED
+from generator.inventory.records import Environment
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import annotated, annotation_at, at, spec
 from generator.schema import nearest

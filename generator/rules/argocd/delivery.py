@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from generator.records import Environment, Json, Release
+from generator.documents import Json
+from generator.inventory.records import Environment
+from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import LOOKS_SECRET, containers
 from generator.rules.places import at_argument, at_variable, in_environment

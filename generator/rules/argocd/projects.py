@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from generator.documents import Json
+from generator.inventory.records import Environment
 from generator.objects.kustomize import CLUSTER_SCOPED
-from generator.records import Environment, Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import at, group, name_of, spec
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from generator.documents import Json
 from generator.problems import Where
-from generator.records import Json
 from generator.rules import Book, EnvironmentStep, Finding, Scene, Spot
 from generator.rules.fields import at, entries, spec
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from generator.records import Environment, Json, Release
+from generator.documents import Json
+from generator.inventory.records import Environment
+from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import spec
 from generator.rules.places import in_environment, of_setting

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from generator.records import Autoscaler, Environment, Release
+from generator.inventory.records import Environment
+from generator.records import Autoscaler, Release
 from generator.rules import Book, Finding
 from generator.rules.places import (
     at_argument,

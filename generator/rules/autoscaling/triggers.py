@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator import promql
-from generator.records import Environment, Json, Release, Variant
+from generator.documents import Json
+from generator.inventory.records import Environment
+from generator.records import Release, Variant
 from generator.rules import Book, Finding
 from generator.rules.places import at_key, at_setting, in_environment, in_live
 from generator.scaling import keda, pace

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from generator.records import Json, Release
+from generator.documents import Json
+from generator.records import Release
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import at, entries, name_of, number, text
 from generator.rules.kserve.accessors import LOCAL, MODE, VISIBILITY, services, variant_of

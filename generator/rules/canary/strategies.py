@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from generator.inventory.records import Environment
 from generator.promotions import withdrawals
-from generator.records import Environment, Release, Variant
+from generator.records import Release, Variant
 from generator.rules import Book, Finding
 from generator.rules.kserve.accessors import flags
 from generator.rules.places import at_argument, at_setting, at_variable, in_environment, in_live

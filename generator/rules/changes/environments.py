@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import reduce
 
+from generator.documents import Json
+from generator.inventory.records import Flavor
 from generator.problems import Where
-from generator.records import Flavor, Json, Release
+from generator.records import Release
 from generator.rules import SYSTEMS, Book, EnvironmentStep, Finding, Scene, Spot, Step
 from generator.rules.changes.transitions import Look, both, is_other, is_steady, leaving
 from generator.rules.kueue.accessors import described

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from generator.records import WEIGHTED, Environment, Json, Release, Variant
+from generator.documents import Json
+from generator.inventory.records import Environment
+from generator.records import WEIGHTED, Release, Variant
 from generator.rules import Finding, Step
 from generator.settings import shadow_of
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import combinations
 from math import prod
 
+from generator.inventory.records import Environment, Flavor
 from generator.queues import accelerators
-from generator.records import Environment, Flavor, Release
+from generator.records import Release
 from generator.rules import Book, Finding
 from generator.rules.places import at_key, at_setting, in_environment
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from itertools import permutations
 
+from generator.inventory.records import Environment, Flavor
 from generator.queues import accelerators
-from generator.records import Environment, Flavor
 from generator.rules import Book, Finding
 from generator.rules.places import at_key, in_environment
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from generator.inventory.records import Environment, Flavor
 from generator.queues import accelerators
-from generator.records import Environment, Flavor
 from generator.rules import Book, Finding
 from generator.rules.places import in_environment
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Json, Release
+from generator.documents import Json
+from generator.records import Release
 from generator.rules import Book, Finding
 from generator.rules.namespace import reach
 from generator.rules.places import at_setting

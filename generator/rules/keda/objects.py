@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from generator import promql
-from generator.records import Json
+from generator.documents import Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import KEDA_HPA_PREFIX, annotated, annotation_at, at, name_of, spec
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from generator import promql
+from generator.documents import Json
 from generator.problems import Where
-from generator.records import Json, Release
+from generator.records import Release
 from generator.rules import Book, Finding, Rule, Scene, Spot
 from generator.rules.fields import at
 from generator.rules.places import of_setting, own_scaling

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 
-from generator.records import Json
+from generator.documents import Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import spec
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from generator.records import Json, Variant
+from generator.documents import Json
+from generator.records import Variant
 from generator.rules import Scene
 from generator.rules.fields import annotation, block, entries, name_of, text
 from generator.yamlio import Pointer

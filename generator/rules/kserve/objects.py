@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Json, Release
+from generator.documents import Json
+from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import annotation, block, entries, number, text
 from generator.rules.kserve.accessors import AUTOSCALER, components, is_standard, models

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from generator.records import Flavor, Json, Queue
+from generator.documents import Json
+from generator.inventory.records import Flavor, Queue
 from generator.rules import Scene
 from generator.rules.fields import block, entries, name_of, text
 from generator.rules.kserve.accessors import components

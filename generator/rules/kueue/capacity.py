@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from generator.inventory.records import Environment
 from generator.queues import capacity, demand, llm_memory, outcomes
 from generator.queues.demand import CPU, MEMORY, Demand
 from generator.queues.outcomes import Cause, Outcome
-from generator.records import Environment, Release
+from generator.records import Release
 from generator.rules import Book, Finding, Rule
 from generator.rules.places import at_key, at_setting, in_environment, in_live, in_version
 

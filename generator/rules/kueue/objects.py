@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
-from generator.records import Environment, Json
+from generator.documents import Json
+from generator.inventory.records import Environment
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import at, block, entries, name_of, text
 from generator.rules.kueue.accessors import amount, grants, groups

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from generator.records import Environment, Json, Queue, Release
+from generator.documents import Json
+from generator.inventory.records import Environment, Queue
+from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import at, block, entries, name_of, text
 from generator.rules.kueue.accessors import amount, described, grants, groups

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from generator.documents import Json
 from generator.inventory import namespaces
+from generator.inventory.records import Flavor, Queue
 from generator.queues import capacity
 from generator.queues.demand import amount, told
-from generator.records import Flavor, Json, Queue, Release
+from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import block, entries, name_of, number, text
 from generator.rules.kueue.accessors import amount as exact

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from generator.aspects.priority import Rank
 from generator.aspects.topology import Nearness
+from generator.documents import Json
 from generator.inventory.queueing import AdmissionCheck
-from generator.records import Environment, Flavor, Json, Release
+from generator.inventory.records import Environment, Flavor
+from generator.records import Release
 from generator.rules import Book, EnvironmentStep, Finding, Step
 from generator.rules.changes.transitions import about, both, is_updated
 from generator.rules.places import at_setting, in_environment

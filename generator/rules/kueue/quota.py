@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import permutations
 
+from generator.documents import Json
 from generator.inventory import namespaces
-from generator.records import Environment, Flavor, Json, Queue, Release
+from generator.inventory.records import Environment, Flavor, Queue
+from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import block
 from generator.rules.kserve.accessors import workload_containers

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
+from generator.documents import Json
 from generator.inventory import namespaces
+from generator.inventory.records import Environment
 from generator.queues import demand
 from generator.queues.demand import Demand
-from generator.records import Environment, Json, Release
+from generator.records import Release
 from generator.rules import Book, Finding, Rule, Scene, Spot
 from generator.rules.fields import at, block, name_of, number, text
 from generator.rules.kueue.accessors import amount

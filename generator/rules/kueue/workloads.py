@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Flavor, Json
+from generator.documents import Json
+from generator.inventory.records import Flavor
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import annotation, at, block, entries, name_of, text
 from generator.rules.kserve.accessors import workload_containers

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from generator.aspects.drift import Drift
 from generator.aspects.monitoring import platform
+from generator.inventory.records import Environment
 from generator.monitoring.watched import Watched
-from generator.records import Environment, Release
+from generator.records import Release
 from generator.rules import Book, EnvironmentStep, Finding
 from generator.rules.places import at_key, at_setting, in_environment, of_setting
 from generator.values import durations, minors

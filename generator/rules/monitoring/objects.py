@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from generator import promql
 from generator.aspects.monitoring import platform
-from generator.records import Json
+from generator.documents import Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import at, block, entries, labels, mode, name_of, spec, text
 from generator.yamlio import Pointer

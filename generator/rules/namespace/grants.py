@@ -7,8 +7,10 @@ from fractions import Fraction
 
 from generator.aspects.secrets import is_made
 from generator.backends import registry as backends
+from generator.documents import Json
 from generator.inventory import namespaces
-from generator.records import Environment, Json, Release
+from generator.inventory.records import Environment
+from generator.records import Release
 from generator.rules import Book, Finding, Step
 from generator.rules.changes.transitions import about, both
 from generator.rules.places import at_setting, in_environment, in_version

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from generator.aspects.network import policies
-from generator.records import Environment, Json, Release
+from generator.documents import Json
+from generator.inventory.records import Environment
+from generator.records import Release
 from generator.rules import Book, Finding
 from generator.rules.namespace import reach
 from generator.rules.places import at_setting, in_environment, in_version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from generator.records import Environment
+from generator.inventory.records import Environment
 
 _KNATIVES = frozenset({"knative-serving", "istio-system", "kourier-system"})
 """Where requests to a Knative Service go first."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from generator.documents import Json
 from generator.inventory import namespaces
 from generator.problems import Where
-from generator.records import Json, Release
+from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import at, block, number, text
 from generator.rules.kserve.accessors import Flag, flags, models, uris, workload_containers

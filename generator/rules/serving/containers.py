@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Environment, Json, Release
+from generator.documents import Json
+from generator.inventory.records import Environment
+from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import at, block, entries, number, text
 from generator.rules.kserve.accessors import components, flags, is_standard, models

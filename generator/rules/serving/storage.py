@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from generator.records import Json, Release
+from generator.documents import Json
+from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
 from generator.rules.fields import entries, text
 from generator.rules.kserve.accessors import components, uris

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Json
+from generator.documents import Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import (
     annotation,

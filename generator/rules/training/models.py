@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from generator.inventory import namespaces
+from generator.inventory.records import Environment
 from generator.queues import capacity, demand, outcomes
-from generator.records import Environment, Release
+from generator.records import Release
 from generator.rules import Book, Finding, Rule
 from generator.rules.places import at_setting, in_environment, of_setting
 from generator.settings import origin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from generator.records import Json
+from generator.documents import Json
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import at, containers, labels, name_of, pods, spec
 from generator.values import quantities

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.records import Flavor, Json, Placement
+from generator.documents import Json
+from generator.inventory.records import Flavor
+from generator.records import Placement
 from generator.rules import Book, Scene, Spot
 from generator.rules.fields import block, entries, text
 from generator.rules.kserve.accessors import workload_containers

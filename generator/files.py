@@ -1,0 +1,103 @@
+"""Files as they are planned, rendered and written, and what writing changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from generator.documents import Json
+
+RENDERED, ARGOCD = "rendered", "argocd"
+"""The only folders that gen writes to."""
+
+
+HEADER = "# Rendered by gen from "
+"""How every file that gen owns begins; nothing else is ever overwritten or deleted."""
+
+
+class Extra(NamedTuple):
+    """An own template that replaces nothing: one more object, and what kind it is."""
+
+    template: str
+    group: str
+    kind: str
+
+
+class PlannedFile(NamedTuple):
+    """One file to be: which template fills it with which context.
+
+    `producer` names the document it comes from, for the header and for whoever collides with it.
+    `comments` stand below the header.
+    """
+
+    path: str
+    template: str
+    context: Mapping[str, Any]
+    producer: str
+    comments: tuple[str, ...] = ()
+
+
+class RenderedFile(NamedTuple):
+    """One file as text, and the object in it as data, which no parser has to read again.
+
+    `form` is the prepared statement that made both of `values`; files of one form are alike.
+    """
+
+    path: str
+    template: str
+    producer: str
+    text: str
+    data: Json
+    form: Any = None
+    values: Sequence[Any] = ()
+
+
+class Change(NamedTuple):
+    """What writing a file does: `create`, `update`, `delete` or `identical`."""
+
+    kind: Literal["create", "update", "delete", "identical"]
+    path: str
+    before: str = ""
+    after: str = ""
+
+
+LISTED = 25
+"""Changes up to here are kept one by one."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a run changes: every file counted, few of them kept, so that a fleet fits into memory.
+
+    `folders` counts by verb and by the first two folders of the path. With `keep_all`, every change
+    is kept with its texts, for a diff.
+    """
+
+    keep_all: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    folders: Counter[tuple[str, str]] = field(default_factory=Counter)
+    listed: list[Change] = field(default_factory=list)
+
+    def add(self, change: Change) -> None:
+        """Count a change, and keep it if it is one of few."""
+        self.counts[change.kind] += 1
+        if change.kind == "identical":
+            return
+        top, _, rest = change.path.partition("/")
+        self.folders[change.kind, f"{top}/{rest.partition('/')[0]}"] += 1
+        if self.keep_all or len(self.listed) < LISTED:
+            self.listed.append(change)
+
+    def merge(self, other: Changes) -> None:
+        """Take in the changes of a part."""
+        self.counts.update(other.counts)
+        self.folders.update(other.folders)
+        room = len(other.listed) if self.keep_all else LISTED - len(self.listed)
+        self.listed += other.listed[: max(room, 0)]
+
+    @property
+    def total(self) -> int:
+        """How many files are not as they should be."""
+        return self.counts.total() - self.counts["identical"]
