@@ -155,7 +155,7 @@ def _on_sqs(environment: Environment, name: str, spec: Json) -> Json:
 
 
 def _on_schedule(environment: Environment, name: str, spec: Json) -> Json:
-    times = {key: spec[key] for key in ("timezone", "start", "end")}
+    times = {"timezone": spec["timeZone"], "start": spec["start"], "end": spec["end"]}
     return {"metadata": {**times, "desiredReplicas": _text(spec["replicas"])}}
 
 
