@@ -86,7 +86,8 @@ def body(whole: str, headers: Mapping[str, str], seconds: float, most: int) -> b
     reach = urllib.request.build_opener(_NoRedirects).open
     response: HTTPResponse
     try:
-        with reach(request, timeout=seconds) as response:
+        # `within` ends the whole: a socket that gives up at the same time would say something else
+        with reach(request, timeout=2 * seconds) as response:
             found = response.read(most + 1)
             if response.length and len(found) <= most:
                 raise IncompleteRead(found, response.length)

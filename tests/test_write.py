@@ -473,7 +473,7 @@ environments:
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from generator.records import RenderedFile
+from generator.files import RenderedFile
 from generator.write import Tree
 
 root, files = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
