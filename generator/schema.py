@@ -440,7 +440,7 @@ def _variations(text: str, node: dict[str, Any]) -> Iterator[str]:
     yield f"/{text}"
     if text.isdigit() and example.startswith("v"):
         yield f"v{text}"
-    if example.startswith("http") and re.match(r"[\w-]+[.:]", text):
+    if example.startswith("http") and "://" not in text and re.match(r"[\w-]+[.:]", text):
         yield f"{example.partition(':')[0]}://{text}"
 
 

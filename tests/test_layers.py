@@ -133,8 +133,8 @@ files inventory.records
 documents inventory.queueing promotions.edits training.runtimes
 
 codes gate.verdict naming promotions.withdrawals promql queues.accelerators queues.packing
-revisions.timeline scalars serving.runtimes training.runs values.durations values.identity
-values.minors values.quantities yamlio
+revisions.timeline scalars serving.runtimes training.runs values.addresses values.durations
+values.identity values.minors values.quantities yamlio
 
 lineage problems values.cron web
 

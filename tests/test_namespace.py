@@ -13,6 +13,7 @@ from generator.aspects import network
 from generator.inventory import namespaces
 from generator.queues import demand
 from generator.queues.demand import Pods
+from generator.values import addresses
 
 STANDARD = ENVIRONMENT.replace("mode: Knative", "mode: Standard")
 POLICY = "networkPolicy: {enabled: true, ingressFrom: [callers]}\n"
@@ -131,3 +132,20 @@ def test_a_quota_counts_accelerators_in_the_one_way_that_counts(tmp_path: Path) 
         "persistentvolumeclaims": "2",
         "requests.nvidia.com/gpu": "4",
     }
+
+
+@pytest.mark.parametrize(
+    ("address", "namespace"),
+    [
+        ("http://prometheus.monitoring:9090/path", "monitoring"),
+        ("https://collector.ml.svc.cluster.local", "ml"),
+        ("http://prometheus.example.com", ""),
+        ("http://10.0.0.1:9090", ""),
+        ("http://[::1]:9090", ""),
+        ("http://[x/data.parquet", ""),
+        ("s3://bucket", ""),
+        ("", ""),
+    ],
+)
+def test_an_address_tells_the_namespace_of_a_service(address: str, namespace: str) -> None:
+    assert addresses.namespace_of(address) == namespace

@@ -12,7 +12,6 @@ KServe and Kueue (the API server asks them, elsewhere).
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ from generator.aspects.contract import Aspect, Kind, Piece
 from generator.documents import Document, Json
 from generator.inventory.records import Environment
 from generator.problems import Problem
+from generator.values import addresses
 
 KNATIVE = "knative-serving"
 """Where Knative's activator, which forwards requests, and its autoscaler, which scrapes, run
@@ -41,8 +41,6 @@ IDENTITY = ("169.254.169.254/32", "169.254.169.252/32", "169.254.170.23/32")
 _IDENTITY_PORTS = (80, 988, 8080)
 
 _LINK_LOCAL = "169.254.0.0/16"
-
-_SERVICE = re.compile(r"https?://[^./:]+\.([^./:]+)(?:\.svc(?:\.[^/:]+)?)?(?::[0-9]+)?(?:/.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +118,14 @@ def _unknown(environment: Environment, spec: Json) -> Iterator[Problem]:
         message = f"nobody says where {what} runs, so that no request would arrive"
         hint = "add `ingressFrom: [<namespace>]`, such as `istio-system` or `kourier-system`"
         yield document.problem("Q107", message, ("networkPolicy",), hint=hint, key=True)
-    if environment.prometheus and not _namespace_of(environment.prometheus) and callers is None:
+    scraper = environment.prometheus
+    if scraper and not addresses.namespace_of(scraper) and callers is None:
         message = (
-            f"the address {environment.prometheus} does not tell the namespace of Prometheus, "
+            f"the address {scraper} does not tell the namespace of Prometheus, "
             "which could read no metrics"
         )
         hint = "add `ingressFrom: [monitoring]`, or write the address as `http://<service>.<namespace>`"
         yield document.problem("Q107", message, ("networkPolicy",), hint=hint, key=True)
-
-
-def _namespace_of(address: str) -> str:
-    """Read the namespace of a Service from its address; empty where it is none of the cluster."""
-    found = _SERVICE.fullmatch(address)
-    return found[1] if found else ""
 
 
 @lru_cache(256)
@@ -150,10 +143,10 @@ def _policies(data: Json, spec: Json) -> Iterator[Policy]:
     callers = dict.fromkeys([*_callers(data), *spec.get("ingressFrom", ())])
     yield _incoming("allow-requests", callers)
     prometheus = data["platform"].get("prometheus", {})
-    scraper = _namespace_of(prometheus.get("address", ""))
+    scraper = addresses.namespace_of(prometheus.get("address", ""))
     if scraper:
         yield _incoming("allow-metrics", [scraper])
-    pushed = _namespace_of(prometheus.get("pushgateway", ""))
+    pushed = addresses.namespace_of(prometheus.get("pushgateway", ""))
     if pushed:
         yield _outgoing("allow-pushgateway", [{"to": [_namespace(pushed)]}])
     yield _outgoing("allow-dns", [_of_dns()])

@@ -10,6 +10,7 @@ from generator.rules import Book, Finding
 from generator.rules.namespace import reach
 from generator.rules.places import at_setting
 from generator.serving import graphs
+from generator.values import addresses
 from generator.yamlio import Pointer
 
 BOOK = Book("graphs")
@@ -180,7 +181,7 @@ def _steps_behind_a_wall(release: Release) -> Iterator[Finding]:
     through = reach.entrance(environment)
     for _, _, place, step in _each(release):
         url = step.get("url", "")
-        inside = reach.namespace_of(url)
+        inside = addresses.namespace_of(url)
         asked = frozenset({inside}) if inside else through if "model" in step else frozenset()
         if asked and reach.is_cut_off(environment, asked):
             whom = " or ".join(sorted(asked))

@@ -10,9 +10,9 @@ from generator.documents import Json
 from generator.inventory.records import Environment
 from generator.records import Release
 from generator.rules import Book, Finding
-from generator.rules.namespace import reach
 from generator.rules.places import at_setting, in_environment, in_version
 from generator.training.runs import Training
+from generator.values import addresses
 
 BOOK = Book("namespace")
 
@@ -124,8 +124,8 @@ def _forbidden(environment: Environment, address: str) -> tuple[str, str] | None
     if found is None or spec is None:
         return None
     host, port = found[2], int(found[3] or _PORTS[found[1]])
-    namespace, pushed = reach.namespace_of(address), _pushgateway(environment)
-    open_to = (environment.namespace, reach.namespace_of(pushed))
+    namespace, pushed = addresses.namespace_of(address), _pushgateway(environment)
+    open_to = (environment.namespace, addresses.namespace_of(pushed))
     is_near = "." not in host or host.startswith("127.") or (namespace and namespace in open_to)
     is_outside = port == _PORTS["https"] and ".svc" not in host
     if is_near or is_outside or _is_allowed(spec, namespace, port):

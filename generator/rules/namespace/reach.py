@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from generator.inventory.records import Environment
 
 _KNATIVES = frozenset({"knative-serving", "istio-system", "kourier-system"})
@@ -27,10 +25,3 @@ def entrance(environment: Environment) -> frozenset[str]:
     if environment.mode == "Knative":
         return _KNATIVES
     return frozenset({environment.gateway.namespace}) if environment.gateway else frozenset()
-
-
-def namespace_of(url: str) -> str:
-    """Read the namespace of a Service from its address; empty where it is none of the cluster."""
-    parts = (urlsplit(url).hostname or "").split(".")
-    is_inside = len(parts) == 2 or (len(parts) > 2 and parts[2] == "svc")
-    return parts[1] if is_inside else ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from generator.records import Component, Release, Variant
 from generator.rules import Book, Finding, Step
 from generator.rules.kserve.accessors import flags
 from generator.rules.namespace import reach
 from generator.rules.places import at_component, at_setting, in_version
+from generator.values import addresses
 
 BOOK = Book("components")
 
@@ -205,7 +205,7 @@ _INSIDE = (".svc", ".cluster.local")
 
 @_CLEAR.on_release_with("logger")
 def _payloads_in_the_clear(release: Release) -> Iterator[Finding]:
-    url = urlsplit(release.facts.get("logger", {}).get("url", ""))
+    url = addresses.parts(release.facts.get("logger", {}).get("url", ""))
     host = url.hostname or ""
     if url.scheme == "http" and host.count(".") > 1 and not host.endswith(_INSIDE):
         message = f"copies of all requests leave the cluster for {host} without encryption"
@@ -247,7 +247,7 @@ _WALLED = BOOK.warning(
 
 @_WALLED.on_release_with("logger")
 def _copies_behind_a_wall(release: Release) -> Iterator[Finding]:
-    inside = reach.namespace_of(release.facts.get("logger", {}).get("url", ""))
+    inside = addresses.namespace_of(release.facts.get("logger", {}).get("url", ""))
     if inside and reach.is_cut_off(release.environment, frozenset({inside})):
         message = (
             f"`networkPolicy` of environment {release.environment.name} lets no Pod ask {inside}, "
