@@ -14,7 +14,8 @@ import spec_edits
 from helpers import gen, problems_of, read_tree
 from spec_edits import Edit, Entry
 
-from generator import load, schema, validate
+from generator import load, schema, settings, validate
+from generator.aspects import registry
 from generator.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -146,6 +147,12 @@ def test_the_documents_of_the_cases_everything_use_every_key(kind: str) -> None:
         for entry in spec_edits.entries(kind, path.read_text())
     }
     assert set(_all_keys(schema.document_schema(kind))) - used == set()
+
+
+def test_every_block_of_an_aspect_is_merged() -> None:
+    blocks = {aspect.name for aspect in registry.ASPECTS}
+    assert blocks & schema.document_schema("model")["properties"].keys() <= {*settings.LAYERED}
+    assert {*settings.ASPECTS} <= blocks
 
 
 def _placeless(kind: str, entry: Entry) -> tuple[str, ...]:

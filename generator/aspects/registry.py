@@ -46,34 +46,39 @@ ASPECTS: tuple[Aspect, ...] = (
 )
 
 
+def _asked(ask: Ask) -> list[Aspect]:
+    """List the aspects that a model asks for; an empty block asks for nothing."""
+    return [aspect for aspect in ASPECTS if ask.merged.data.get(aspect.name)]
+
+
+def _given(release: Release) -> list[Aspect]:
+    """List the aspects that a release has, which most have none of."""
+    return [aspect for aspect in ASPECTS if aspect.name in release.facts] if release.facts else []
+
+
 def problems(ask: Ask) -> Iterator[Problem]:
     """Find what the blocks of a model ask of an environment and cannot get."""
-    for aspect in ASPECTS:
-        if ask.merged.data.get(aspect.name):
-            yield from aspect.problems(ask)
+    for aspect in _asked(ask):
+        yield from aspect.problems(ask)
 
 
 def facts(ask: Ask) -> dict[str, Any]:
     """Resolve the blocks of a model in an environment, by name."""
     return {
-        aspect.name: found
-        for aspect in ASPECTS
-        if ask.merged.data.get(aspect.name) and (found := aspect.facts(ask)) is not None
+        aspect.name: found for aspect in _asked(ask) if (found := aspect.facts(ask)) is not None
     }
 
 
 def files(release: Release) -> Iterator[Piece]:
     """List what aspects add to a release."""
-    for aspect in ASPECTS if release.facts else ():
-        if aspect.name in release.facts:
-            yield from aspect.files(release, release.facts[aspect.name])
+    for aspect in _given(release):
+        yield from aspect.files(release, release.facts[aspect.name])
 
 
 def files_of(release: Release, variant: Variant) -> Iterator[Piece]:
     """List what aspects add to one version of a release."""
-    for aspect in ASPECTS if release.facts else ():
-        if aspect.name in release.facts:
-            yield from aspect.files_of(release, variant, release.facts[aspect.name])
+    for aspect in _given(release):
+        yield from aspect.files_of(release, variant, release.facts[aspect.name])
 
 
 def environment_problems(environment: Environment) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import click
 
 from generator import terminal
 from generator.commands.asking import asking_git
-from generator.commands.shared import one_env_option, root_option, selected
+from generator.commands.shared import one_env_option, root_option, selected, timeout_option
 
 if TYPE_CHECKING:
     from generator.gate.gating import Judgement, Trial
@@ -66,13 +66,7 @@ def _token(ctx: click.Context, option: click.Parameter, value: Path | None) -> s
     callback=_token,
     help="Holds the token that Prometheus, or what stands in front of it, asks for.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, 3600, min_open=True),
-    default=30.0,
-    metavar="SECONDS",
-    help="How long Prometheus may take for everything.  [default: 30]",
-)
+@timeout_option("Prometheus")
 @root_option
 @click.pass_context
 def gate(

@@ -66,6 +66,17 @@ one_env_option = click.option(
 )
 
 
+def timeout_option(server: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Bound how long a server may take."""
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(0, 3600, min_open=True),
+        default=30.0,
+        metavar="SECONDS",
+        help=f"How long {server} may take for everything.  [default: 30]",
+    )
+
+
 def show_changes(
     outcome: Outcome, root: Path, *, diff: bool, check: bool, noun: str = "warning"
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from generator.commands.shared import amending, change_model, selected
+from generator.commands.shared import amending, change_model, selected, timeout_option
 
 if TYPE_CHECKING:
     from generator.documents import Document
@@ -46,13 +46,7 @@ def version() -> None:
     help="Where the server keeps what it hands out itself, its --artifacts-destination."
     "  [default: `platform.mlflow.artifacts`]",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, 3600, min_open=True),
-    default=30.0,
-    metavar="SECONDS",
-    help="How long the server may take for everything.  [default: 30]",
-)
+@timeout_option("the server")
 @amending
 @click.pass_context
 def add(

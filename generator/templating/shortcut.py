@@ -48,8 +48,8 @@ def reader(template: nodes.Template) -> Reader | None:
         lines = list(writer.lines(template.body, "    "))
     except _NoShortcutError:
         return None
-    way = "(k, *t)" if writer.loops else "k"
-    source = "\n".join(["def read(c):", "    k, t, v = 0, [], []", *lines, f"    return {way}, v"])
+    start, way = ("k, t, v = 0, [], []", "(k, *t)") if writer.loops else ("k, v = 0, []", "k")
+    source = "\n".join(["def read(c):", f"    {start}", *lines, f"    return {way}, v"])
     scope: dict[str, Any] = {}
     exec(compile(source, "<shortcut>", "exec"), scope)
     function: Reader = scope["read"]

@@ -257,6 +257,12 @@ def _cold(step: Step) -> Iterator[Finding]:
             return
 
 
+def _after_a_canary(version: str, was: str, done: str) -> str:
+    """Write the way on which a version has started before it serves."""
+    first = f"keep `version: {was}`, add `canary: {{version: {version}, traffic: 10}}`"
+    return f"{first}, and promote it once it is {done}"
+
+
 def _cold_predictor(step: Step) -> Iterator[Finding]:
     """KServe waits for a canary of its own, and not for another stable predictor."""
     pair = native(step)
@@ -271,8 +277,7 @@ def _cold_predictor(step: Step) -> Iterator[Finding]:
             f"{version} does not run in {after.environment.name} yet, and {was} goes when it comes:"
             " all requests fail until it has loaded"
         )
-        hint = f"keep `version: {was}`, add `canary: {{version: {version}, traffic: 10}}`, and "
-        yield in_live(after, ("version",), message, hint + "promote it once it is ready")
+        yield in_live(after, ("version",), message, _after_a_canary(version, was, "ready"))
 
 
 def _cold_group(step: Step) -> Iterator[Finding]:
@@ -288,8 +293,7 @@ def _cold_group(step: Step) -> Iterator[Finding]:
             f"{version} does not run in {after.environment.name} yet, and nobody who does keeps a "
             "part of the requests: all of them fail until it has loaded"
         )
-        hint = f"keep `version: {was}`, add `canary: {{version: {version}, traffic: 10}}`, and "
-        yield in_live(after, ("version",), message, hint + "promote it once it is ready")
+        yield in_live(after, ("version",), message, _after_a_canary(version, was, "ready"))
 
 
 def _cold_default(step: Step) -> Iterator[Finding]:
@@ -304,8 +308,7 @@ def _cold_default(step: Step) -> Iterator[Finding]:
             f"{version} is not loaded in {after.environment.name} yet, and every request goes by "
             "its name: all of them fail until it is"
         )
-        hint = f"keep `version: {was}`, add `canary: {{version: {version}, traffic: 10}}`, and "
-        yield in_live(after, ("version",), message, hint + "promote it once it is loaded")
+        yield in_live(after, ("version",), message, _after_a_canary(version, was, "loaded"))
 
 
 def _too_early(before: Release, after: Release, variant: Variant) -> Finding:
