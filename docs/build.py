@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
+from msgspec import Struct, structs
+
 from generator import cli, pipeline, plan, render, resolve, scalars, schema, start, yamlio
 from generator.codes import CODES
 from generator.commands.completion import commands_of
@@ -414,13 +416,13 @@ def _planned() -> Iterator[PlannedFile]:
             yield from plan.platform(environment)
             yield from plan.delivery(environment)
     environments = {each.environment.name: each.environment for each in reversed(releases)}
-    newer = {name: dataclasses.replace(each, kserve="0.21") for name, each in environments.items()}
+    newer = {name: structs.replace(each, kserve="0.21") for name, each in environments.items()}
     more = (
         Document("model", "models/example.yaml", "example", text, yamlio.load(text))
         for text in (_MORE, _MORE_STRATEGIES)
     )
     for environment in environments.values():
-        yield from plan.platform(dataclasses.replace(environment, cohorts=_MORE_COHORTS))
+        yield from plan.platform(structs.replace(environment, cohorts=_MORE_COHORTS))
         yield from plan.delivery(environment)
     releases += (release for each in more for release in resolve.releases(each, newer))
     for release in releases:
@@ -505,16 +507,16 @@ def _variables(values: Mapping[str, Any]) -> str:
 
 
 def _holds(value: Any) -> str:
-    if dataclasses.is_dataclass(value):
+    if isinstance(value, Struct):
         return _link(type(value).__name__)
     if isinstance(value, str):
         return "text"
     return "mapping" if isinstance(value, Mapping) else "list"
 
 
-def _records(values: Iterable[Any]) -> list[type]:
+def _records(values: Iterable[Any]) -> list[type[Struct]]:
     """Find the records that values lead to, sorted by name."""
-    found: dict[str, type] = {}
+    found: dict[str, type[Struct]] = {}
     waiting = list(values)
     while waiting:
         value = waiting.pop()
@@ -522,18 +524,19 @@ def _records(values: Iterable[Any]) -> list[type]:
             waiting += value.values()
         elif isinstance(value, list | tuple):
             waiting += value
-        elif dataclasses.is_dataclass(value) and type(value).__name__ not in _INTERNAL:
+        elif isinstance(value, Struct) and type(value).__name__ not in _INTERNAL:
             found[type(value).__name__] = type(value)
-            waiting += [getattr(value, field.name) for field in dataclasses.fields(value)]
+            waiting += [getattr(value, name) for name in value.__struct_fields__]
     return [found[name] for name in sorted(found)]
 
 
-def _record(record: type) -> str:
+def _record(record: type[Struct]) -> str:
     hints = get_type_hints(record)
+    written = {name: str(record.__annotations__[name]) for name in record.__struct_fields__}
     rows = [
-        (_code(field.name), _annotated(field.type, hints[field.name]), "")
-        for field in dataclasses.fields(record)
-        if not any(name in str(field.type) for name in _INTERNAL)
+        (_code(name), _annotated(text, hints[name]), "")
+        for name, text in written.items()
+        if not any(internal in text for internal in _INTERNAL)
     ]
     derived = [
         (_code(name), _annotated(member.fget.__annotations__["return"], None), member.__doc__ or "")

@@ -97,15 +97,17 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a sub-command; problems go to stderr and end with exit code 1."""
-        from generator.problems import GenError
-
         try:
             return super().invoke(ctx)
-        except GenError as error:
-            terminal.show_problems(error.problems, ctx.params.get("root") or _root_of(ctx))
-            sys.exit(1)
         except KeyboardInterrupt:
             _interrupted()
+        except Exception as error:
+            from generator.problems import GenError  # a run without problems does without it
+
+            if not isinstance(error, GenError):
+                raise
+            terminal.show_problems(error.problems, ctx.params.get("root") or _root_of(ctx))
+            sys.exit(1)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find a sub-command. Raises UsageError with the likeliest name."""

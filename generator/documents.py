@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from generator import yamlio
 from generator.problems import Problem, Severity, Where
@@ -13,8 +14,7 @@ Json = dict[str, Any]
 """A piece of a Kubernetes object, ready to be placed by a template. Never changed once made."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Document:
+class Document(Struct, frozen=True, eq=False):
     """One YAML document as it was read.
 
     `kind` is `model` or `environment`, `path` is relative to the root with forward slashes, and
@@ -24,8 +24,8 @@ class Document:
     kind: str
     path: str
     name: str
-    text: str = field(repr=False)
-    data: dict[str, Any] = field(repr=False)
+    text: str
+    data: dict[str, Any]
 
     def where(self, *pointer: str | int, key: bool = False) -> Where:
         """Find the line and column of a value, or of its key; the text is parsed anew."""

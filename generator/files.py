@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from generator.documents import Json
 
@@ -67,8 +68,7 @@ LISTED = 25
 """Changes up to here are kept one by one."""
 
 
-@dataclass(slots=True)
-class Changes:
+class Changes(Struct):
     """What a run changes: every file counted, few of them kept, so that a fleet fits into memory.
 
     `folders` counts by verb and by the first two folders of the path. With `keep_all`, every change

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from generator import fleet, state, workers, write
 from generator.documents import Document
@@ -22,8 +23,7 @@ Progress = Callable[[int, int], None]
 """Told how many of how many subjects are done."""
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """What a run found and did, in numbers; warnings and few changes one by one."""
 
     releases: int = 0
@@ -34,8 +34,7 @@ class Outcome:
     warnings: list[Problem] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """What is left of a subject once its files are dealt with: it has to fit through a pipe."""
 
     problems: list[Problem]
@@ -52,8 +51,7 @@ def _go_on() -> None:
     """Wait for nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
+class Edited(Struct, frozen=True):
     """Documents that take the place of what is on disk at their paths.
 
     What leads from the ones on disk to these is judged as a change; if it `is_urgent`, it is told

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+
+from msgspec import Struct
 
 Tokens = tuple[str, ...]
 
@@ -47,8 +48,7 @@ class Series(IntEnum):
     SEVERAL = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What an expression gives, and by which labels it keeps series apart."""
 
     series: Series

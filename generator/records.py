@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from generator.documents import Document, Json, has
 from generator.inventory.records import Environment
@@ -39,8 +40,7 @@ Autoscaler = Literal["kpa", "knative-hpa", "kserve-hpa", "hpa", "keda", "seldon"
 """The one owner of the number of replicas."""
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(Struct, frozen=True):
     """The documents of a repository: environments as read, models as files, sorted by path.
 
     `problems` are those of what could not be read; the others are here all the same, so that one
@@ -53,8 +53,7 @@ class Workspace:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """Devices that Pods claim instead of an extended resource, as a ResourceClaimTemplate has them.
 
     `suffix` follows the model's name in the template's: it changes with the devices, because a
@@ -65,8 +64,7 @@ class Claim:
     requests: list[Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """Where the Pods of a release run: accelerators, selector and tolerations of one flavor.
 
     `claim` is None where accelerators are an extended resource; `runtime_class` is empty where
@@ -82,8 +80,7 @@ class Placement:
     claim: Claim | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Interceptor:
+class Interceptor(Struct, frozen=True):
     """KEDA's HTTP add-on before one workload: what it counts, and how long it holds a request.
 
     `kind` is what its version reads. `service` and `port` are the interceptor's own, in
@@ -98,8 +95,7 @@ class Interceptor:
     readiness: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scaling:
+class Scaling(Struct, frozen=True):
     """Replicas and what decides; `query` is PromQL for KEDA and empty elsewhere.
 
     `triggers`, `fallback` and `timing` are KEDA's, `behavior` is an HPA's or of the one that KEDA
@@ -126,8 +122,7 @@ class Scaling:
         return bool(self.query) or any(each["type"] == "prometheus" for each in self.triggers)
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Struct, frozen=True):
     """What a version is: a storage URI or an image (the other is empty), arguments, variables.
 
     `env` holds the variables whose values stand in the spec, `variables` also those by reference.
@@ -143,16 +138,14 @@ class Artifact:
     source: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """A header of requests, and the value that leads them to the canary."""
 
     name: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(Struct, frozen=True):
     """What stands beside a predictor: a workload of its own, `image` or a `type` of KServe's own.
 
     `metric` is KServe's word for what its replicas follow, empty where nothing scales them.
@@ -171,8 +164,7 @@ class Component:
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(Struct, frozen=True):
     """One workload of a release.
 
     `name` is the workload's own, `traffic` its percentage of the requests. `workload` is the
@@ -209,8 +201,7 @@ class Variant:
         return next((each for each in self.components if each.kind == kind), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Probes:
+class Probes(Struct, frozen=True):
     """The HTTP paths of a container's probes; startup is tried `attempts` times, `period` apart."""
 
     liveness: str
@@ -220,8 +211,7 @@ class Probes:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Struct, frozen=True):
     """A port beside the first one; `protocol` is what the Service says of it, empty for nothing."""
 
     name: str
@@ -229,32 +219,28 @@ class Port:
     protocol: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mounts:
+class Mounts(Struct, frozen=True):
     """Folders of a container that are Secrets, ConfigMaps or empty, with the Pod's volumes."""
 
     volumes: list[Json]
     mounts: list[Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Security:
+class Security(Struct, frozen=True):
     """What a model's spec says of its container's rights: of the Pod, and of the container."""
 
     pod: Json
     container: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Shutdown:
+class Shutdown(Struct, frozen=True):
     """Seconds that a leaving replica still answers, and until it is killed."""
 
     drain: int
     grace: int
 
 
-@dataclass(frozen=True, slots=True)
-class RollingUpdate:
+class RollingUpdate(Struct, frozen=True):
     """Replicas too many and too few while a Deployment is updated."""
 
     max_surge: int
@@ -268,24 +254,21 @@ class Apart(NamedTuple):
     otherwise: str
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCache:
+class ModelCache(Struct, frozen=True):
     """Nodes that keep a model on their disks, and the room that a version takes."""
 
     node_group: str
     size: str
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Struct, frozen=True):
     """Over what replicas stand apart; `apart_by` are labels whose values are counted apart."""
 
     topologies: list[Apart]
     apart_by: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Seldon:
+class Seldon(Struct, frozen=True):
     """What a server of Seldon's has to be and is told; what only one of 1.x and 2.x knows is empty.
 
     `implementation` and `protocol` are of 1.x, `requirements`, `server` and `memory` of 2.x.
@@ -300,16 +283,14 @@ class Seldon:
     parameters: list[Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Disruption:
+class Disruption(Struct, frozen=True):
     """How many Pods evictions may take at a time: `key` is of a PodDisruptionBudget."""
 
     key: str
     amount: int | str
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+class Serving(Struct, frozen=True):
     """What is the same for every variant of a release."""
 
     backend: str
@@ -335,8 +316,7 @@ class Serving:
         return {"azure.workload.identity/use": "true"} if is_azures else {}
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """A model that has to be live in the same environment and to answer over a protocol.
 
     `where` is the line that says so.
@@ -347,8 +327,7 @@ class Need:
     where: Where
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """Where a setting may come from; the last layer that has it wins.
 
     `prefix` leads to the layer within its document; `document` is None for what `gen` itself says.
@@ -356,7 +335,7 @@ class Layer:
 
     document: Document | None
     prefix: Pointer
-    data: Json = field(repr=False)
+    data: Json
 
     def has(self, pointer: Pointer) -> bool:
         """Say whether this layer sets the value."""
@@ -370,8 +349,7 @@ class RoutedPath(NamedTuple):
     explains: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     """One model in one environment, complete: templates place what stands here.
 
     `facts` holds what only its backend and its aspects know of, under the names that templates use.
@@ -380,15 +358,15 @@ class Release:
     model: str
     owner: str
     description: str
-    environment: Environment = field(repr=False)
+    environment: Environment
     strategy: Strategy
     serving: Serving
     placement: Placement | None
     queue: str
     host: str
     variants: tuple[Variant, ...]
-    document: Document = field(repr=False)
-    layers: tuple[Layer, ...] = field(repr=False)
+    document: Document
+    layers: tuple[Layer, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -436,8 +414,7 @@ class Release:
         return ("environments", self.environment.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a resolved value came from; without a place, `gen` derived it."""
 
     setting: str

@@ -6,12 +6,13 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from generator import scalars
 from generator.yamlio import Pointer, core_scalar
@@ -20,8 +21,7 @@ SCHEMAS = Path(__file__).parent / "schemas"
 DOCUMENT_KINDS = ("model", "environment")
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Struct, frozen=True):
     """One way in which data breaks its schema.
 
     `pointer` leads to the value, or to the key when `at_key` is set; `wants_text` marks a number or

@@ -6,9 +6,10 @@ that a value came from is the last one that has it, and that is only looked up w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from generator.documents import Document, Json
 from generator.inventory.records import Environment
@@ -48,8 +49,7 @@ _BY_REQUESTS: Json = {"scaling": {"metric": "concurrency", "target": 100}}
 language models: their cores say nothing of how busy the GPUs are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The merged settings of one model in one environment."""
 
     layers: tuple[Layer, ...]

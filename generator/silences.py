@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from generator.codes import CODES
 from generator.documents import Document
@@ -12,8 +13,7 @@ from generator.problems import Problem, Severity
 from generator.schema import suggestion
 
 
-@dataclass(frozen=True, slots=True)
-class Silenced:
+class Silenced(Struct, frozen=True):
     """The problems of a model once its silences are applied.
 
     `silenced` counts what is not told. `until` is the first day on which the answer may be another

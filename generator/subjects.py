@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from generator import check, fleet, load, needed, plan, render, resolve, silences, validate, write
 from generator.backends import registry as backends
@@ -36,8 +38,7 @@ INPUTS = (*load.FOLDERS.values(), render.OWN, OWN_SCHEMAS)
 """The folders that people write, from which all else follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(Struct, frozen=True):
     """One of `count` parts of a fleet, `index` from 1: which one a subject is in never changes."""
 
     index: int
@@ -52,8 +53,7 @@ class Shard:
 WHOLE = Shard(1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """The models, environments and shard that a run is about; empty means all."""
 
     models: tuple[str, ...] = ()
@@ -86,8 +86,7 @@ def _subject_of(path: str) -> tuple[str, str, str]:
 EVERYTHING = Selection()
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """One subject, a model or an environment: its files, claims, and what is wrong with them.
 
     `silenced` counts what its document silences, and `until` is the last day of that, if any.
@@ -112,8 +111,7 @@ class Composed(NamedTuple):
     objects: list[Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What is rendered in one go: an environment, or a model in all of its environments."""
 
     kind: str

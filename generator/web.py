@@ -15,11 +15,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 Answer = TypeVar("Answer")
 
@@ -33,8 +34,7 @@ class Unanswered(Exception):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """What to do, as one kind of server wants it: see `url`, and `unreachable`."""
 
     example: str

@@ -15,9 +15,10 @@ import shutil
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from generator.files import ARGOCD, HEADER, RENDERED, Change, RenderedFile
 from generator.problems import GenError, Problem, Severity, Where, one
@@ -50,8 +51,7 @@ def locked(root: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
+class _Listing(Struct, frozen=True):
     """What a folder holds on disk and nobody has put or kept yet."""
 
     names: set[str]

@@ -11,11 +11,11 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NoReturn
 
 import yaml
+from msgspec import Struct, field
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
 from yaml.nodes import MappingNode as MappingNode
 from yaml.nodes import Node as Node
@@ -58,8 +58,7 @@ _CORE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class YamlIssue:
+class YamlIssue(Struct, frozen=True):
     """What is wrong with a text as YAML; `line` and `column` count from 1."""
 
     line: int
@@ -319,8 +318,7 @@ def _plain(text: str) -> Any:
         return value
 
 
-@dataclass(slots=True)
-class _Builder:
+class _Builder(Struct):
     """Reads nodes into plain data and collects what YAML allows and this format does not."""
 
     issues: list[YamlIssue] = field(default_factory=list)
@@ -506,8 +504,7 @@ def _simply_put(holder: Any, key: str | None, value: Any) -> None:
         holder[key] = value
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """Where something stands in a text, counted from 1, and how it was written there."""
 
     line: int

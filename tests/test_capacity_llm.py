@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers import ENVIRONMENT, MODEL, write_tree
+from msgspec.structs import replace
 
 from generator import pipeline
 from generator.queues import accelerators, llm_memory

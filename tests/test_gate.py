@@ -11,7 +11,6 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -20,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from helpers import ENVIRONMENT, MODEL, Ran, gen, write_tree
+from msgspec.structs import replace
 
 from generator import promql, schema
 from generator.gate import measures, prometheus, verdict

@@ -8,13 +8,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from helpers import ENVIRONMENT, MODEL, gen, problems_of, read_tree, told, write_tree
+from msgspec.structs import replace
 
 from generator import pipeline, resolve, validate, yamlio
 from generator.documents import Document

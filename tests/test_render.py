@@ -12,6 +12,7 @@ import pytest
 from hostile import BOUNDED, HOSTILE, assert_read, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct, structs
 
 from generator import pipeline, render
 from generator.files import PlannedFile, RenderedFile
@@ -231,17 +232,17 @@ class Haunting:
         if isinstance(value, list | tuple):
             made = getattr(type(value), "_make", type(value))  # a NamedTuple takes no iterable
             return made(self.value(item) for item in value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if isinstance(value, Struct):
             return self.record(value)
         return value
 
-    def record(self, value: Any) -> Any:
+    def record(self, value: Struct) -> Any:
         changed = {
-            field.name: self.value(getattr(value, field.name), field.name)
-            for field in dataclasses.fields(value)
-            if field.name not in ("document", "layers")
+            name: self.value(getattr(value, name), name)
+            for name in value.__struct_fields__
+            if name not in ("document", "layers")
         }
-        return dataclasses.replace(value, **changed)
+        return structs.replace(value, **changed)
 
     def file(self, file: PlannedFile) -> PlannedFile:
         context = {name: self.value(item, name) for name, item in file.context.items()}

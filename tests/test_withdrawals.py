@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import ENVIRONMENT, MODEL, gen, problems_of, read_tree, write_tree
+from msgspec.structs import replace
 
 from generator import yamlio
 from generator.documents import Document

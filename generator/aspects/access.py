@@ -8,8 +8,9 @@ a Secret, and nobody may `exec`, which shows them just as well
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from generator.aspects.contract import Aspect, Kind, Piece
 from generator.documents import Document, Json
@@ -60,8 +61,7 @@ _GATEWAY = {"gateway.networking.k8s.io": ("httproutes",)}
 _EVERYBODY = ("system:authenticated", "system:unauthenticated", "system:anonymous")
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """What one role may, and who has it."""
 
     name: str

@@ -11,8 +11,9 @@ after it: the script of the training's own starter, which the mark lets pass.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.aspects.monitoring import is_of_model, platform
@@ -35,8 +36,7 @@ _KEY_FILE = "gcloud-application-credentials.json"
 _ADDRESSES = ("reference", "current", "report")
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Struct, frozen=True):
     """A check as the CronJob has it: what it is called with, and where it finds its data.
 
     `addresses` are as the spec has them, by its keys; `claims` are the volumes by name, each with

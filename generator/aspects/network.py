@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from generator.aspects.contract import Aspect, Kind, Piece
 from generator.documents import Document, Json
@@ -43,8 +44,7 @@ _IDENTITY_PORTS = (80, 988, 8080)
 _LINK_LOCAL = "169.254.0.0/16"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """One NetworkPolicy over all Pods of the namespace; an empty list forbids everything.
 
     `wave` orders them: what is allowed comes before what is forbidden, so that nothing is cut off

@@ -8,7 +8,8 @@ get the same value here, so that they agree
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.backends import pods
@@ -23,8 +24,7 @@ _WORKLOADS = Kind("kueue.x-k8s.io", "WorkloadPriorityClass")
 _PODS = Kind("scheduling.k8s.io", "PriorityClass")
 
 
-@dataclass(frozen=True, slots=True)
-class Rank:
+class Rank(Struct, frozen=True):
     """The class of a model's workloads: `label` for Kueue, `class_name` for the scheduler.
 
     Either may be empty, never both.

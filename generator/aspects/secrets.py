@@ -8,8 +8,9 @@ ever (external-secrets/external-secrets#6398).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from generator.aspects.contract import Aspect, Kind, Piece
 from generator.documents import Document, Json
@@ -25,8 +26,7 @@ _NULL_BYTES_SINCE = (2, 3)
 """`nullBytePolicy` is added by the API server since (external-secrets/external-secrets#6398)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """One ExternalSecret: `data` chooses values, `extracted` takes all; one of them is empty."""
 
     name: str

@@ -7,7 +7,8 @@ The request stands in the Pod template, and counts on flavors that have a topolo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from generator.aspects.contract import Ask, Aspect, Kind, Piece
 from generator.backends import pods
@@ -23,8 +24,7 @@ _WITH_PODS = ("kserve", "kserve-llm", "deployment")
 _ANYWHERE = "kueue.x-k8s.io/podset-unconstrained-topology"
 
 
-@dataclass(frozen=True, slots=True)
-class Nearness:
+class Nearness(Struct, frozen=True):
     """What a model's Pods ask of the topology, as the one annotation of their template."""
 
     key: str

@@ -200,7 +200,7 @@ def _committing(root: Path, model: str) -> Keep:
 
 def _show_amended(amended: Amended, root: Path, *, diff: bool) -> None:
     """Show an edit with what it does to what runs, which no later run without a base tells."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from generator.reports import reporting
     from generator.rules import catalogue

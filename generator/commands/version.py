@@ -66,7 +66,7 @@ def add(
     data and the commit that it was made of. The spec keeps where the files are, not the address in
     the server, so that it means the same tomorrow.
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from generator.promotions import artifacts
 

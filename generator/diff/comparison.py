@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import zip_longest
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct
 
 from generator.documents import Json
 from generator.objects import kustomize
@@ -54,8 +55,7 @@ Path = tuple[Step, ...]
 Verb = Literal["create", "update", "delete"]
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True):
     """One value that differs; a side that has none is ABSENT.
 
     `place` is the index of an item that is new or gone. Where only the order of items differs,
@@ -84,8 +84,7 @@ class Identity(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectChange:
+class ObjectChange(Struct, frozen=True):
     """One object that differs. A new one has no `before`, one that is gone no `after`."""
 
     identity: Identity
@@ -154,8 +153,7 @@ def fields(before: Json, after: Json) -> Iterator[FieldChange]:
     return _Comparison(_UNORDERED.get(str(after.get("kind")), frozenset())).of((), before, after)
 
 
-@dataclass(frozen=True, slots=True)
-class _Comparison:
+class _Comparison(Struct, frozen=True):
     """Walks two values at once; `unordered` names the lists whose order means nothing."""
 
     unordered: frozenset[str]

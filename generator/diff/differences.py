@@ -7,9 +7,10 @@ model in an environment that changed; everything if the repository's own templat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from generator import load, workers
 from generator.diff import comparison, impact
@@ -85,8 +86,7 @@ class _Done(NamedTuple):
     withdrawn: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(Struct, frozen=True):
     """One of the two trees; without a repository it is empty, or nothing can be said of it."""
 
     repository: Repository | None
@@ -134,8 +134,7 @@ def _is_empty(root: Path) -> bool:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
+class _Sides(Struct, frozen=True):
     """The tree before and the tree after."""
 
     before: _Side
@@ -211,8 +210,7 @@ def _withdrawn(before: Document | None, after: Document | None) -> Iterator[str]
             yield f"{after.name}: {version} is not withdrawn any more ({was.reason})"
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
+class _Work(Struct, frozen=True):
     """What has to be looked at, given the files that differ."""
 
     sides: _Sides

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from generator.diff import runs
 from generator.diff.comparison import ABSENT, FieldChange, Item, ObjectChange, Path, Verb
@@ -39,8 +40,7 @@ class Live(NamedTuple):
     mirrored: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """An amount at the minimum and at the maximum of replicas."""
 
     minimum: float
@@ -63,7 +63,7 @@ class Span:
 NOTHING = Span(0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Pool:
     """Where accelerators come from: a flavor, the queue that grants it, and how many it has.
 
@@ -75,8 +75,7 @@ class Pool:
     quota: str = dataclasses.field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """Accelerators out of one pool; `price` is for one and an hour."""
 
     pool: Pool
@@ -84,8 +83,7 @@ class Use:
     price: float
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """What a release comes to, small enough to keep two of each of a fleet."""
 
     strategy: Strategy
@@ -162,8 +160,7 @@ def _quota(queue: Queue | None, flavor: Flavor | None) -> str:
     return next((str(amount["nominalQuota"]) for amount in amounts), "")
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectChange:
+class SubjectChange(Struct, frozen=True):
     """A model in one environment, or an environment itself (`model` is empty), that differs.
 
     `before` and `after` are None where it is not live, and for an environment. With `cascade`, Argo
@@ -185,8 +182,7 @@ class SubjectChange:
         return "create" if self.before is None and self.after is not None else "update"
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentChange:
+class EnvironmentChange(Struct, frozen=True):
     """Everything that differs in one environment: first the environment itself, then models."""
 
     name: str
@@ -194,8 +190,7 @@ class EnvironmentChange:
     subjects: tuple[SubjectChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TreeChange:
+class TreeChange(Struct, frozen=True):
     """What differs between two trees, and what of either could not be compared.
 
     A change is blind if nothing of the earlier tree can be made out. `withdrawn` says in sentences

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from generator import scalars
 from generator.diff import impact
@@ -55,8 +56,7 @@ class Cells(NamedTuple):
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """What a change does to one model, or to many alike."""
 
     models: tuple[str, ...]
@@ -80,8 +80,7 @@ class Member(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One object that differs, or many that differ alike."""
 
     verb: Verb
@@ -112,8 +111,7 @@ _GRAVITY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """One environment: its rows and entries, and what all models together take more or less."""
 
     name: str
@@ -124,8 +122,7 @@ class Section:
     cost: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """A whole change; `models` counts those that differ, `restarting` those whose Pods restart."""
 
     sections: tuple[Section, ...]

@@ -11,12 +11,12 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from generator.drift import comparison, pushgateway, tables
 from generator.drift.measured import METHODS, Broken, Result
@@ -25,8 +25,7 @@ from generator.values import durations
 _NONE_FOUND = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What the options say."""
 
     model: str

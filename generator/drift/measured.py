@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SHARE, THRESHOLD, FOUND = "gen_drift_share", "gen_drift_threshold", "gen_drift_found"
 COLUMN, ROWS = "gen_drift_column_found", "gen_drift_rows"
@@ -48,8 +49,7 @@ class Broken(Exception):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column: what it was compared by, the value that gave, and whether it drifted."""
 
     name: str
@@ -58,8 +58,7 @@ class Column:
     drifted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """A check that came to an end, with Evidently's own report if there is to be one."""
 
     columns: tuple[Column, ...]

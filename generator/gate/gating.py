@@ -6,7 +6,8 @@ Nothing is asked here. Who has a trial asks its questions and brings the answers
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from generator.gate import measures, verdict
 from generator.gate.measures import Question, Reply
@@ -26,8 +27,7 @@ Asked = tuple[Variant, Question]
 """What is asked about which version."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """A canary in an environment, the time it has had, and the questions about it."""
 
     situation: Situation
@@ -40,8 +40,7 @@ class Trial:
     asked: tuple[Asked, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """A verdict with what it was made of; `step` is the next share, 0 where no steps say."""
 
     trial: Trial

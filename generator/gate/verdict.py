@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Decision = Literal["advance", "wait", "roll back"]
 
@@ -17,8 +18,7 @@ _Z = 1.645
 """How sure an error rate is before it is held against a version: 19 of 20 times, on one side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What `rollout.gate` says; `latency` is the name of a quantile, or `none`."""
 
     min_requests: int
@@ -28,8 +28,7 @@ class Limits:
     latency: str
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(Struct, frozen=True):
     """What is known of a version over the window; None is what is not known."""
 
     version: str
@@ -58,8 +57,7 @@ class Numbers:
         return (self.latency or {}).get(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """A canary beside the version that serves: `lasted` and `soak` are seconds at this traffic.
 
     `warned` tells that Prometheus had something to say against its own answers.
@@ -73,8 +71,7 @@ class Trial:
     warned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What to do, and why in a few words that a message can be made of."""
 
     decision: Decision

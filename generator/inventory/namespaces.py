@@ -6,9 +6,10 @@ A document is resolved once, whoever asks: templates, rules and the arithmetic o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct, field
 
 from generator.documents import Document
 from generator.values import quantities
@@ -17,8 +18,7 @@ from generator.yamlio import Pointer
 Amounts = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Hard:
+class Hard(Struct, frozen=True):
     """One line of a ResourceQuota: its key, how much, and where the environment says so."""
 
     key: str
@@ -26,8 +26,7 @@ class Hard:
     pointer: Pointer
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a container gets that names nothing, and the bounds of all containers.
 
     As the API server fills a LimitRange in: a limit that is not said is the maximum, a request the
@@ -95,8 +94,7 @@ def uncounted(document: Document, named: Iterable[str]) -> list[str]:
     return [key for key in ("cpu", "memory") if key in counted and key not in has]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """One PersistentVolumeClaim; `storage_class` is empty for the cluster's default."""
 
     name: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Preemption:
+
+class Preemption(Struct, frozen=True):
     """Who may be stopped for a queue, in Kueue's words; `borrow` is empty if nobody is to borrow.
 
     As Kueue has it, `borrow` is a policy and maybe the highest priority that it may stop.
@@ -19,8 +19,7 @@ class Preemption:
     borrow: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Priority:
+class Priority(Struct, frozen=True):
     """One class of priority; `called` is its name in the cluster.
 
     It has a WorkloadPriorityClass where it is `of_queues`, and a PriorityClass where it is
@@ -37,24 +36,21 @@ class Priority:
     is_default: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NodeTopology:
+class NodeTopology(Struct, frozen=True):
     """The levels of a data centre by their node labels, the widest first."""
 
     name: str
     levels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerCluster:
+class WorkerCluster(Struct, frozen=True):
     """Another cluster that takes work, and the Secret in Kueue's namespace that leads to it."""
 
     called: str
     secret: str
 
 
-@dataclass(frozen=True, slots=True)
-class AdmissionCheck:
+class AdmissionCheck(Struct, frozen=True):
     """What has to agree before Kueue admits; `called` is its name in the cluster.
 
     `parameters` is the kind of the object that configures it, `config` that object's spec; for

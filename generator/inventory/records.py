@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from generator.documents import Document, Json
 from generator.inventory.queueing import AdmissionCheck, NodeTopology, Preemption, Priority
 from generator.values import minors
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
+class Gateway(Struct, frozen=True):
     """The Gateway that models are published on, and the domain of their hosts.
 
     `version` is of the Gateway API and empty where the environment does not say it.
@@ -24,8 +24,7 @@ class Gateway:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Flavor:
+class Flavor(Struct, frozen=True):
     """One kind of nodes: a ResourceFlavor, and what Pods need to land there.
 
     `resource` is empty for CPU nodes. `price_per_hour` is for one unit of the resource. `topology`
@@ -62,8 +61,7 @@ def _toleration(taint: Json) -> Json:
     return {"key": taint["key"], "operator": "Exists", "effect": taint["effect"]}
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(Struct, frozen=True):
     """A ClusterQueue with the LocalQueues that lead to it, one in each of `namespaces`.
 
     `flavors` holds one entry per flavor in the order of preference, each with the same resources
@@ -85,8 +83,7 @@ class Queue:
     checks: list[Json] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Cohort:
+class Cohort(Struct, frozen=True):
     """A pool that the queues and cohorts below it share, on top of what they have themselves.
 
     `parent` is empty at the root. `flavors` is as in `Queue`, and empty if the pool is.
@@ -99,8 +96,7 @@ class Cohort:
     weight: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What an environment refuses."""
 
     pinned_artifacts: bool
@@ -109,8 +105,7 @@ class Policy:
     lineage: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ArgoCD:
+class ArgoCD(Struct, frozen=True):
     """Where Argo CD finds the environment and how it syncs it; `version` is empty if unknown.
 
     `sync_windows`, `roles` and `ignored` are ready to be placed. `subscriptions` are annotations
@@ -144,8 +139,7 @@ class ArgoCD:
         return f"{self.project}-platform"
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """One cluster and namespace, resolved. Versions of systems that are absent are empty.
 
     Argo CD knows the cluster by `server`, an address, or by `cluster_name`; the other is empty.
@@ -175,7 +169,7 @@ class Environment:
     checks: Mapping[str, AdmissionCheck]
     policy: Policy
     argocd: ArgoCD
-    document: Document = field(repr=False)
+    document: Document
 
     @property
     def cluster(self) -> str:

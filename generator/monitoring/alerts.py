@@ -7,7 +7,8 @@ canary's traffic are in none of them, so that it can grow without a change here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from generator.documents import Json
 from generator.gate import measures
@@ -23,8 +24,7 @@ _LATE = 7200
 _VERSION = "{{ with $labels.version }} {{ . }}{{ end }}"
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """One alert; `what` goes on after the model's name, `then` is what to do.
 
     `version` and `quantile` are labels where the series has none: two alerts of one name and the

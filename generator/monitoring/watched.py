@@ -8,8 +8,9 @@ kserve/kserve@pkg/controller/v1alpha2/llmisvc/monitoring.go (language models).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from generator.documents import Json
 from generator.records import Release, Variant
@@ -30,8 +31,7 @@ models share, or have other names."""
 _LLM_PARTS = ("llminferenceservice-workload", "llminferenceservice-workload-leader")
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(Struct, frozen=True):
     """What a `monitoring` block comes to in one environment.
 
     `port` is where the metrics are; 0 is the port that the container calls `http`. `queries` are

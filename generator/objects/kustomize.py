@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from posixpath import normpath
 from typing import Any
+
+from msgspec.structs import replace
 
 from generator import scalars
 from generator.documents import Json

@@ -7,8 +7,10 @@ the place of the one on disk, and the files that follow from it are moved into p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from generator import pipeline, write, yamlio
 from generator.documents import Document
@@ -27,8 +29,7 @@ Keep = Callable[[Move, list[str]], None]
 """Told of a move that was made and of the paths that changed; if it raises, nothing was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Amended:
+class Amended(Struct, frozen=True):
     """What was done, or would be; without a document's change, it was so already."""
 
     move: Move
@@ -69,8 +70,7 @@ def amend(
 _Run = Callable[[Document, Document], Outcome]
 
 
-@dataclass(frozen=True, slots=True)
-class _Amendment:
+class _Amendment(Struct, frozen=True):
     root: Path
     selection: Selection
     today: str

@@ -11,8 +11,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from generator import scalars, yamlio
 from generator.yamlio import MappingNode, Node, ScalarNode, SequenceNode
@@ -21,8 +22,7 @@ Keys = tuple[str, ...]
 """The way from the root to a value through mappings."""
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Struct, frozen=True):
     """Set the value at a pointer, or add its last key to the mapping that is there.
 
     A value that is set is a scalar and replaces one. A key that is added stands behind those that
@@ -34,8 +34,7 @@ class Put:
     order: Keys = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True):
     """Remove the last key of a pointer with its value and its own comment."""
 
     pointer: Keys
@@ -119,8 +118,7 @@ def _same(one: Any, other: Any) -> bool:
     return json.dumps(one) == json.dumps(other)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """One key of a mapping: where it and its value stand in the text, from its first character on.
 
     `is_alias` tells that the value is a `*name` here, and its node somewhere else.
@@ -133,8 +131,7 @@ class _Entry:
     is_alias: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(Struct, frozen=True):
     """The mapping that an edit is about; `others` are the mappings beside it, for their style.
 
     `shared` holds the nodes that aliases lead to.
@@ -438,8 +435,7 @@ def _added_behind(block: _Block, place: int, written: str) -> str:
     return _spliced(text, (entry.end, tail.end(), f",{tail[0]}{line}"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Style:
+class _Style(Struct, frozen=True):
     """How the neighbours of a new key are written; with `step` 0, on one line."""
 
     step: int

@@ -7,9 +7,11 @@ in the words of whoever asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, NoReturn
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from generator import contradictions, resolve, settings
 from generator.documents import Document, Json
@@ -33,8 +35,7 @@ History = Callable[[str, str], Iterable[Past]]
 """Tells what was committed of a model and an environment, the newest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(Struct, frozen=True):
     """The versions of a model in one environment; what there is not is empty."""
 
     version: str
@@ -44,8 +45,7 @@ class Live:
     shadow: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What a person asks of a promotion.
 
     `source` is an environment whose version is taken. `standby` tells whether the version that
@@ -62,8 +62,7 @@ class Wish:
     shadow: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """Edits of a model's document, in words: a sentence, the subject of a commit, what to heed.
 
     Without edits, what was asked for is so already.
@@ -75,8 +74,7 @@ class Move:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """A model in one of its environments, before anything is changed."""
 
     model: Document

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from generator.queues.quotas import Cell, Pool, Share, Usage, root
 
@@ -43,8 +44,7 @@ Load = Mapping[Kind, int]
 """How many Pods there are of each kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lack:
+class Lack(Struct, frozen=True):
     """Of one resource, what is asked for and the most that there could ever be."""
 
     resource: str
@@ -52,8 +52,7 @@ class Lack:
     held: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shortage:
+class Shortage(Struct, frozen=True):
     """The Pods that cannot be placed, by their claims, and the proof.
 
     Without `lacks`, every resource would be enough if Pods could be split, and they cannot.
@@ -69,8 +68,7 @@ class Shortage:
         return wanted and kind.claim in self.claims
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """Where Pods were placed; `shortage` is None if all of them fit, or might."""
 
     usage: Usage

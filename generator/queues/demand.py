@@ -9,9 +9,10 @@ and surge Pod is admitted or waits on its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+
+from msgspec import Struct
 
 from generator.documents import Json
 from generator.inventory import namespaces
@@ -52,8 +53,7 @@ _QUEUE_PROXY = (25, 0)
 (knative/serving@config/core/configmaps/deployment.yaml)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pods:
+class Pods(Struct, frozen=True):
     """The Pods of one version: what each asks for, and how many there are.
 
     `surge` is how many more have to start before an update of the version can stop an old one.
@@ -68,8 +68,7 @@ class Pods:
     surge: int
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """What a model asks of one environment; `queue` and `flavor` are empty where it names none.
 
     The Pods of a run of its training start all at once or not at all, and at minimum there is none.

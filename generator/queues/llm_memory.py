@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from generator.queues import accelerators
 from generator.records import Placement, Release, Variant
@@ -58,8 +60,7 @@ _SHARED_BY_EXPERTS = Fraction(8, 10)
 """What `8x7B` is of 8 x 7 billion, as its experts share the rest (Mixtral: 46.7)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """What one replica needs of its GPUs' memory, and what it has, in bytes.
 
     `parameters` are in millions. `tokens` is the length of one request, 0 where that is not said.

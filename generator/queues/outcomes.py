@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from generator.inventory.records import Environment
 from generator.problems import Severity
@@ -28,8 +29,7 @@ run of a training beside all models at minimum, into quota or onto nodes."""
 _FATAL = frozenset({"never", "minimum", "nodes"})
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """How much of a resource is asked for, and the most that there could ever be."""
 
     resource: str
@@ -37,8 +37,7 @@ class Part:
     held: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Something that does not fit, with those who compete for it, the largest first.
 
     Without `parts`, there is enough of everything, and it does not fit Pod by Pod. `flavors` is

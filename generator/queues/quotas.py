@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from sys import maxsize
+
+from msgspec import Struct
 
 from generator.documents import Json
 from generator.inventory.records import Cohort, Environment, Queue
@@ -23,8 +24,7 @@ _COHORT = "cohort "
 """Begins the node of a cohort, so that a queue may have the same name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """What a queue or a cohort has of one cell.
 
     `total` is its own quota with all that is lent to it from below; `kept` is the part of it that

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+from msgspec import Struct
 
 from generator.inventory.records import Environment, Flavor
 from generator.queues import capacity, outcomes
@@ -17,8 +18,7 @@ from generator.queues.outcomes import Outcome
 _NOBODY = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One resource of one flavor in one queue: what is asked for and what there is.
 
     Without a queue, only nodes count; where their number is not known, `reachable` is None.
@@ -34,8 +34,7 @@ class Line:
     reachable: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """What the accelerators of one flavor cost in an hour, at minimum and maximum replicas."""
 
     environment: str
@@ -46,8 +45,7 @@ class Cost:
     maximum: Fraction
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """All that `gen capacity` shows."""
 
     lines: tuple[Line, ...]

@@ -7,11 +7,11 @@ repository that the shell is in.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A sub-command as a shell needs to know it.
 
     One within a group has the group's name before its own, as `version add`. `words` lists what may

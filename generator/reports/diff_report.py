@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
+
+from msgspec.structs import asdict
 
 from generator.diff import impact, summary
 from generator.diff.comparison import ABSENT, FieldChange, ObjectChange, Order, Verb, dotted
@@ -466,7 +468,7 @@ def _state_json(state: State | None) -> Json | None:
 
 
 def _gpus_json(changes: dict[Pool, Span]) -> list[Json]:
-    return [{**asdict(pool), **asdict(change)} for pool, change in changes.items()]
+    return [{**dataclasses.asdict(pool), **asdict(change)} for pool, change in changes.items()]
 
 
 def _object_json(change: ObjectChange) -> Json:

@@ -7,10 +7,11 @@ import json
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
+
+from msgspec.structs import asdict
 
 from generator import __version__, lineage
 from generator.codes import CODES

@@ -7,8 +7,10 @@ and nothing is said about it. What is byte for byte as it was costs no more than
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from generator import load, resolve, validate
 from generator.documents import Document, Json
@@ -19,8 +21,7 @@ from generator.records import Release
 from generator.rules import EnvironmentStep, ModelStep, Step, catalogue
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Struct, frozen=True):
     """A model that a change removes: its last document, and what the removal does."""
 
     document: Document

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from generator import lineage
 
@@ -46,8 +48,7 @@ Live = tuple[Share, ...] | Broken
 """What is live in an environment; no share at all where nothing is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(Struct, frozen=True):
     """How long something was live in an environment, and the commit that made it so.
 
     `until` is empty for what is live still; `commit`, `author` and `message` are of the beginning.

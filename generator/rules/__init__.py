@@ -8,9 +8,10 @@ the catalogue all books. Adding a rule is one record, one function and its cases
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress
+
+from msgspec import Struct, field
 
 from generator.documents import Document, Json
 from generator.inventory.records import Environment
@@ -19,8 +20,7 @@ from generator.records import Release
 from generator.yamlio import Pointer
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What a rule found in the documents: why it fails there, where, and what to write instead.
 
     `about` is whom it hits where the place is the cause, such as a line of an environment that many
@@ -33,8 +33,7 @@ class Finding:
     about: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """What a rule found in a composed object; the template that wrote the field is found later.
 
     `setting` leads to the setting of the release that the field has its value from, where it is
@@ -47,8 +46,7 @@ class Spot:
     setting: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """Composed objects that stand together: of one release, or of an environment itself.
 
     `platform` are those of the environment that a release is in, empty for the environment itself.
@@ -68,8 +66,7 @@ class Scene:
         return (item for item in (*self.objects, *self.platform) if item["kind"] in kinds)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One model in one environment before and after a change; None where it is not live.
 
     `model` is its document and `environment` the environment as they are after the change, None if
@@ -82,8 +79,7 @@ class Step:
     environment: Environment | None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStep:
+class ModelStep(Struct, frozen=True):
     """A model before and after a change, with a step for each environment that is not as it was.
 
     The names differ if the model was renamed; then there are no steps.
@@ -94,8 +90,7 @@ class ModelStep:
     steps: tuple[Step, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentStep:
+class EnvironmentStep(Struct, frozen=True):
     """An environment before and after a change; the names differ if it was renamed."""
 
     before: Environment
@@ -142,8 +137,7 @@ SYSTEMS = ("kubernetes", "kserve", "kueue", "keda")
 """What an environment pins the version of, as a rule names it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rule:
+class Rule(Struct, frozen=True, eq=False):
     """One rule: what it says in one sentence, the evidence, and the way out.
 
     `evidence` is `owner/repo@path` or `owner/repo#issue`. `versions` maps a system to the range

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from generator.documents import Json
 from generator.inventory.records import Environment
@@ -170,8 +171,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 _Versions = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Checks:
+class _Checks(Struct, frozen=True):
     """The checks that hold for one set of versions, flat, because a fleet runs them often."""
 
     environments: tuple[tuple[Rule, EnvironmentCheck], ...]

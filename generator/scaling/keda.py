@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from generator.documents import Json
 from generator.inventory.records import Environment
@@ -38,13 +39,12 @@ PARAMETERS = {
 (kedacore/keda@pkg/scalers/authentication/authentication_types.go)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authentication:
+class Authentication(Struct, frozen=True):
     """One TriggerAuthentication; `spec` is empty where the cluster has one for all namespaces."""
 
     name: str
     kind: str
-    spec: Json = field(repr=False)
+    spec: Json
 
 
 def platform(environment: Environment, system: str) -> Json:

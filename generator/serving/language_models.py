@@ -7,7 +7,7 @@ kserve/kserve@pkg/apis/serving/v1alpha2/llm_inference_service_types_func.go).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from generator.documents import Json
 from generator.records import Placement
@@ -16,8 +16,7 @@ FACTS = "llm"
 """The key of these facts in `Release.facts`, and the name that templates know them by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parallelism:
+class Parallelism(Struct, frozen=True):
     """How one replica is spread. `data` is 0, and `pipeline` 1, where nothing is.
 
     `tensor` GPUs share every layer, `pipeline` Pods have some of the layers each, `data` copies
@@ -59,8 +58,7 @@ class Parallelism:
         return {**tensor, **pipeline, **data, **({"expert": True} if self.expert else {})}
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """The Pods that do one part of the work: those that write answers, or those that read prompts.
 
     `replicas` are of those that read prompts; the others are scaled like any model.
@@ -72,8 +70,7 @@ class Part:
     replicas: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageModel:
+class LanguageModel(Struct, frozen=True):
     """What is the same for every version of a language model.
 
     `prefill` reads prompts apart; None where one kind of Pods does both. `base_refs` and `lora` are

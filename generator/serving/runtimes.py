@@ -8,16 +8,16 @@ always rendered, because KServe's own selection depends on what else is installe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 _VLLM_IN_FLIGHT = (
     "sum(vllm:num_requests_running{{{selector}}}) + sum(vllm:num_requests_waiting{{{selector}}})"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Gauge:
+class Gauge(Struct, frozen=True):
     """How requests, failed ones and a quantile of the seconds they take are counted.
 
     PromQL with `$pods` for the matchers of the Pods, `$window` for the time that is looked at and
@@ -92,8 +92,7 @@ _OPENAI_REQUESTS = Gauge(
 (vllm-project/vllm@docs/design/metrics.md)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """How one ClusterServingRuntime is used.
 
     `served_name_arg` and `served_name_env` tell it the name that requests carry, where it would

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from generator import scalars, yamlio
 from generator.yamlio import MappingNode, Node, ScalarNode, SequenceNode, YamlError, YamlIssue
@@ -77,8 +79,7 @@ class Fragment:
     __hash__ = _refuse
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Slot:
+class Slot(Struct, frozen=True, eq=False):
     """A span of the skeleton and what fills it.
 
     `parts` is one index for a whole value, or the pieces of a string. `indent` is the indentation
@@ -134,16 +135,14 @@ Shape = Any
 """A tree like the data, with Slots where values go and Pairs for mappings."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
+class Pairs(Struct, frozen=True):
     """A mapping; with `is_fixed`, no key is a Slot."""
 
     items: tuple[tuple[Any, Shape], ...]
     is_fixed: bool
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     """Turns the nodes of a skeleton into its shape, and collects the slots in order."""
 
     skeleton: str

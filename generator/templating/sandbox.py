@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import jinja2
 from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
+from msgspec import Struct
 
 from generator import files, records, yamlio
 from generator.inventory import records as inventory
@@ -126,7 +126,7 @@ _HOMES = (records, inventory, files, llm)
 FIELDS = {
     record: frozenset(name for name in dir(record) if not name.startswith("_"))
     for record in (each for home in _HOMES for each in vars(home).values())
-    if isinstance(record, type) and is_dataclass(record)
+    if isinstance(record, type) and issubclass(record, Struct)
 }
 """The public fields and properties of every record."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 Json = dict[str, Any]
 
@@ -11,8 +12,7 @@ OUTPUT_VARIABLES = ("MODEL_OUTPUT_URI", "TRAINING_RUN")
 """What a run learns of its output: where trained models go, and which run it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class PodSet:
+class PodSet(Struct, frozen=True):
     """The Pods of one step that are alike: cores in thousandths, memory in bytes, each."""
 
     name: str
@@ -22,8 +22,7 @@ class PodSet:
     accelerators: int
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One run as an object: what it is, and all of its spec.
 
     `name` is empty for what a schedule starts: the API server completes `prefix` then.
@@ -35,11 +34,10 @@ class Job:
     prefix: str
     labels: Json
     annotations: Json
-    spec: Json = field(repr=False)
+    spec: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Creator:
+class Creator(Struct, frozen=True):
     """What starts runs inside of the cluster, for a schedule and for whoever else asks.
 
     A Pod that uses ServiceAccount `name`, mounts ConfigMap `name` at `folder` and runs `command` in
@@ -53,11 +51,10 @@ class Creator:
     command: list[str]
     env: list[Json]
     rules: list[Json]
-    manifest: str = field(repr=False)
+    manifest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Struct, frozen=True):
     """When runs start by themselves; `six_fields` is `cron` with the seconds before it."""
 
     engine: str
@@ -68,8 +65,7 @@ class Schedule:
     history: int
 
 
-@dataclass(frozen=True, slots=True)
-class Training:
+class Training(Struct, frozen=True):
     """The training of one model in one environment: the run by hand, and what starts others.
 
     `run` is None without a label, `schedule` without one that is enabled; `creator` is there for a

@@ -7,9 +7,10 @@ each counts (kubernetes-sigs/kueue@pkg/controller/jobs/trainjob/trainjob_control
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
+
+from msgspec import Struct
 
 from generator.values.minors import Minor
 
@@ -23,8 +24,7 @@ DATASET, MODEL = "dataset-initializer", "model-initializer"
 (kubeflow/trainer@pkg/constants/constants.go)."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingRuntime:
+class TrainingRuntime(Struct, frozen=True):
     """One runtime: the jobs that it consists of, and what it asks for where a run says nothing.
 
     `accelerators` are of `nvidia.com/gpu` on each node. A runtime with a `recipe` needs no command.

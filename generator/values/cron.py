@@ -8,8 +8,9 @@ No library of Python reads it so.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -46,8 +47,7 @@ class Unreadable(ValueError):
     """Why a text is no schedule."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Struct, frozen=True):
     """When something fires: the values of each field, and whether a day needs one or both."""
 
     minutes: frozenset[int]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from generator.inventory.records import Environment
 from generator.queues import capacity, demand, llm_memory, outcomes
