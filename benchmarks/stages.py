@@ -41,7 +41,7 @@ STAGES = {
         "fleet:of_release",
         "fleet:Fleet.problems",
     ),
-    "digest": ("state:digest", "state:layout", "subjects:sha256", "fleet:digest"),
+    "digest": ("pipeline:digest", "state:layout", "subjects:sha256", "fleet:digest"),
     "write to staging": ("write:Tree.put", "write:Tree.leftovers", "write:Tree.keep_all"),
     "move into place": ("write:Tree.commit",),
     "save the state": ("state:Memory.save",),

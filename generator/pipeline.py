@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from generator import fleet, state, workers, write
+from generator.digests import digest
 from generator.documents import Document
 from generator.files import Changes
 from generator.fleet import Fleet
@@ -278,7 +279,7 @@ class _Run:
         layout = state.layout(paths, subject.name)
         proof = Proof(
             source=source,
-            output=state.digest(file.text.encode() for file in rendered.files) if source else "",
+            output=digest(file.text.encode() for file in rendered.files) if source else "",
             layout=layout,
             releases=rendered.releases,
             objects=rendered.objects,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import jinja2
 
 from generator import schema, yamlio
+from generator.compiled import kept
 from generator.files import HEADER, Extra, PlannedFile, RenderedFile
 from generator.problems import GenError, Problem, Where, one
 from generator.templating import prepared, sandbox, shortcut
@@ -227,10 +229,16 @@ class Engine:
         source, filename, _ = self._source(name)
         key = name, filename or "", source
         if key not in _CODES:
-            tree = self._environment.parse(source, name, filename)
-            read = shortcut.reader(tree)
-            _CODES[key] = self._environment.compile(tree, name, filename), read
+            make = partial(self._made, *key)
+            code, way = make() if name in self._own else kept("template", name, make=make)
+            _CODES[key] = code, shortcut.reader(way) if way is not None else None
         return _CODES[key]
+
+    def _made(self, name: str, filename: str, source: str) -> tuple[CodeType, CodeType | None]:
+        """Compile a template, and its shortcut if it has one."""
+        tree = self._environment.parse(source, name, filename)
+        way = shortcut.compiled(tree)
+        return self._environment.compile(tree, name, filename), way
 
     def _where(self, template: str, line: int) -> Where:
         own = self._root / OWN / template

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from generator import scalars
+from generator.compiled import kept
 from generator.yamlio import Pointer, core_scalar
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -61,6 +62,11 @@ class Validator:
 @cache
 def document_schema(kind: str) -> dict[str, Any]:
     """Return the schema of `model` or `environment` as one self-contained document."""
+    schema: dict[str, Any] = kept("document", kind, make=partial(_joined, kind))
+    return schema
+
+
+def _joined(kind: str) -> dict[str, Any]:
     files: dict[str, Any] = {}
     schema: dict[str, Any] = _read(f"{kind}.schema.json", files)
     definitions = {name: each for file in reversed(files.values()) for name, each in file.items()}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from generator import __version__
+from generator.compiled import installed
+from generator.digests import contents, digest, read
 
 _FORMAT = 8
 _WORTH_A_FORK = 100
@@ -73,44 +74,9 @@ class State:
     proofs: dict[str, Proof] = field(default_factory=dict)
 
 
-def digest(contents: Iterable[bytes]) -> str:
-    """Digest contents in order; where one ends and the next begins counts."""
-    each = list(contents)
-    sizes = " ".join([str(len(content)) for content in each])
-    return sha256(b"\n".join([sizes.encode(), *each])).hexdigest()
-
-
 def layout(paths: Iterable[str], name: str) -> str:
     """Write paths with the subject's name left out, so that most subjects share one layout."""
     return "\n".join(paths).replace(name, _NAME)
-
-
-def shared(folders: Iterable[Path], extra: Iterable[str]) -> str:
-    """Digest every file below folders, by path and content, and what else decides the output."""
-    contents = [text.encode() for text in (__version__, *extra)]
-    for folder in folders:
-        for path in sorted(_files(folder)):
-            contents += [path.encode(), read(path)]
-    return digest(contents)
-
-
-def _files(folder: Path) -> Iterable[str]:
-    for where, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        yield from (f"{where}/{name}" for name in names)
-
-
-def read(path: str) -> bytes:
-    """Read a file whole. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        content = os.read(descriptor, 1 << 16)
-        if len(content) < 1 << 16:
-            return content
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            return content + file.read()
-    finally:
-        os.close(descriptor)
 
 
 def is_intact(root: str, name: str, proof: Proof) -> bool:
@@ -219,7 +185,7 @@ class Memory:
         self._root = str(root)
         self._today = today
         self._place = place(cache, root)
-        self._shared = shared(_shared_folders(root), _installed())
+        self._shared = digest([installed(), *contents(_shared_folders(root))])
         previous = load(self._place)
         is_valid = previous is not None and previous.shared == self._shared
         self._known = previous.proofs if previous is not None and is_valid else {}
@@ -323,21 +289,9 @@ class Summary:
     files: int
 
 
-_PACKAGE = Path(__file__).parent
-_LIBRARIES = ("jinja2", "pyyaml", "jsonschema_rs", "kubernetes_validate")
-
-
 def _shared_folders(root: Path) -> list[Path]:
-    """What every subject depends on: environments, own templates and schemas, gen itself."""
-    return [root / "environments", root / "templates", root / "schemas", _PACKAGE]
-
-
-def _installed() -> list[str]:
-    """Name interpreter and libraries with their versions, without importing any of them."""
-    found = {name for folder in sys.path if os.path.isdir(folder) for name in os.listdir(folder)}
-    metadata = (name for name in found if name.endswith(".dist-info"))
-    used = sorted(name for name in metadata if name.lower().startswith(_LIBRARIES))
-    return [sys.version, *used]
+    """What every subject depends on beside gen itself: environments, own templates and schemas."""
+    return [root / "environments", root / "templates", root / "schemas"]
 
 
 def unchanged(root: Path, cache: Path, jobs: int, today: str) -> Summary | None:

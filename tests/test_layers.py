@@ -130,9 +130,9 @@ inventory.namespaces records
 
 files inventory.records
 
-documents inventory.queueing promotions.edits training.runtimes
+compiled documents inventory.queueing promotions.edits training.runtimes
 
-codes gate.verdict naming promotions.withdrawals promql queues.accelerators queues.packing
+codes digests gate.verdict naming promotions.withdrawals promql queues.accelerators queues.packing
 revisions.timeline scalars serving.runtimes training.runs values.addresses values.durations
 values.identity values.minors values.quantities yamlio
 
@@ -195,6 +195,8 @@ READERS = {
     "commands.codeowners",
     "commands.gate",
     "commands.shared",
+    "compiled",
+    "digests",
     "drift.tables",
     "reports.health",
     "terminal",

@@ -24,9 +24,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
+
+from generator.compiled import kept
 
 Schema = dict[str, Any]
 Kind = tuple[str, str]
@@ -114,12 +116,14 @@ class ObjectSchemas:
     """
 
     def __init__(self, kubernetes: str, extra: Path | None = None) -> None:
+        self._version = kubernetes
         self._kubernetes = _Kubernetes(kubernetes)
-        self._folders = (OBJECTS,) if extra is None else (extra, OBJECTS)
+        self._extra = extra
 
     def kinds(self) -> tuple[Kind, ...]:
         """List apiVersion and kind of everything that `bundle` knows, sorted."""
-        written = (kind for folder in self._folders for kind in _written_kinds(folder))
+        folders = (self._extra, OBJECTS) if self._extra else (OBJECTS,)
+        written = (kind for folder in folders for kind in _written_kinds(folder))
         return tuple(sorted({*written, *self._kubernetes.kinds}))
 
     def bundle(self, api_version: str, kind: str) -> dict[str, Any] | None:
@@ -128,13 +132,19 @@ class ObjectSchemas:
         None for an unknown kind, whatever its name tries to be. Raises ValueError for a file of
         the extra folder that is no schema, or refers to something that does not exist.
         """
-        for folder in self._folders:
-            path = _file(folder, api_version, kind)
-            if path is not None and path.is_file():
-                schema = _read(path)
-                if _identity(path, schema) == (api_version, kind):
-                    whole = self._written(path, schema)
-                    return whole if folder is OBJECTS else _folded(whole)
+        path = _file(self._extra, api_version, kind) if self._extra else None
+        if path is not None and path.is_file():
+            schema = _read(path)
+            if _identity(path, schema) == (api_version, kind):
+                return _folded(self._written(path, schema))
+        make = partial(self._built_in, api_version, kind)
+        known: Schema | None = kept("schema", self._version, api_version, kind, make=make)
+        return known
+
+    def _built_in(self, api_version: str, kind: str) -> Schema | None:
+        path = _file(OBJECTS, api_version, kind)
+        if path is not None and path.is_file():
+            return self._written(path, _read(path))
         return self._core(api_version, kind)
 
     def _written(self, path: Path, schema: Schema) -> Schema:

@@ -10,6 +10,7 @@ Filters, macros and whatever else a template may use make no shortcut, and Jinja
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import CodeType
 from typing import Any
 
 from jinja2 import nodes
@@ -41,8 +42,8 @@ class _NoShortcutError(Exception):
     """The template does something that only Jinja can do."""
 
 
-def reader(template: nodes.Template) -> Reader | None:
-    """Turn a parsed template into its reader; None if it does more than place fields."""
+def compiled(template: nodes.Template) -> CodeType | None:
+    """Write the reader of a parsed template; None if it does more than place fields."""
     writer = _Writer()
     try:
         lines = list(writer.lines(template.body, "    "))
@@ -50,8 +51,13 @@ def reader(template: nodes.Template) -> Reader | None:
         return None
     start, way = ("k, t, v = 0, [], []", "(k, *t)") if writer.loops else ("k, v = 0, []", "k")
     source = "\n".join(["def read(c):", f"    {start}", *lines, f"    return {way}, v"])
+    return compile(source, "<shortcut>", "exec")
+
+
+def reader(code: CodeType) -> Reader:
+    """Make the reader that was written."""
     scope: dict[str, Any] = {}
-    exec(compile(source, "<shortcut>", "exec"), scope)
+    exec(code, scope)
     function: Reader = scope["read"]
     return function
 
