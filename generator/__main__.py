@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+
+_GARBAGE = 50_000
+"""Objects between two looks for cycles: records have none, and thousands of them are no reason."""
 
 _NARROW = 80
 """Columns below which the help is wrapped anew, by what parses the command line."""
@@ -17,6 +21,7 @@ def main() -> None:
 
         _say(f"gen {__version__}\n")
     elif not _told_help(arguments):
+        gc.set_threshold(_GARBAGE)
         from generator import cli
 
         try:

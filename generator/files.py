@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct, field
@@ -80,15 +80,15 @@ class Changes(Struct):
     folders: Counter[tuple[str, str]] = field(default_factory=Counter)
     listed: list[Change] = field(default_factory=list)
 
-    def add(self, change: Change) -> None:
-        """Count a change, and keep it if it is one of few."""
-        self.counts[change.kind] += 1
-        if change.kind == "identical":
-            return
-        top, _, rest = change.path.partition("/")
-        self.folders[change.kind, f"{top}/{rest.partition('/')[0]}"] += 1
-        if self.keep_all or len(self.listed) < LISTED:
-            self.listed.append(change)
+    def add(self, changes: Collection[Change]) -> None:
+        """Count changes, and keep them if they are few."""
+        self.counts.update([change.kind for change in changes])
+        changed = [change for change in changes if change.kind != "identical"]
+        self.folders.update(
+            [(kind, "/".join(path.split("/", 2)[:2])) for kind, path, *_ in changed]
+        )
+        room = len(changed) if self.keep_all else LISTED - len(self.listed)
+        self.listed += changed[: max(room, 0)]
 
     def merge(self, other: Changes) -> None:
         """Take in the changes of a part."""
@@ -101,3 +101,7 @@ class Changes(Struct):
     def total(self) -> int:
         """How many files are not as they should be."""
         return self.counts.total() - self.counts["identical"]
+
+
+def _folder(path: str) -> str:
+    return "/".join(path.split("/", 2)[:2])

@@ -83,7 +83,7 @@ def _is_document(path: Path) -> bool:
 
 def document(root: Path, kind: str, path: Path) -> Document:
     """Read one document. Raises GenError with everything that is wrong with it as YAML."""
-    name = path.relative_to(root).as_posix()
+    name = f"{FOLDERS[kind]}/{path.name}"
     _refuse_strangers(root, path, name)
     text = _text(path, name)
     try:

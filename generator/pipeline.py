@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from generator import fleet, state, workers, write
 from generator.digests import digest
 from generator.documents import Document
-from generator.files import Changes
+from generator.files import Change, Changes
 from generator.fleet import Fleet
 from generator.inventory.records import Environment
 from generator.objects import object_schemas
@@ -237,14 +237,13 @@ class _Run:
         if errors(problems):
             raise GenError(merged(catalogue.without_echoes(problems)))
         if self._tree is not None:
-            for change in self._tree.prune(self._repository.selection.owns):
-                outcome.changes.add(change)
+            outcome.changes.add([*self._tree.prune(self._repository.selection.owns)])
         outcome.warnings = list(merged(problems))
         return outcome
 
     def _settle(self, tree: write.Tree, subject: Subject, done: Done) -> None:
         """Tell the tree what a subject came to, wherever that was found out."""
-        tree.keep_all(done.proof.paths(subject.name))
+        tree.keep_all(*done.proof.own(subject.name))
         for path in done.deletions:
             tree.delete(path)
 
@@ -266,14 +265,12 @@ class _Run:
         rendered = self._repository.rendered(subject)
         paths = [file.path for file in rendered.files]
         problems, changes = list(rendered.problems), Changes(keep_all=self._keep_all)
-        deletions: list[str] = []
+        deletions: list[Change] = []
         if self._tree is not None and not errors(problems):
             try:
-                for file in rendered.files:
-                    changes.add(self._tree.put(file))
-                for change in self._tree.leftovers(paths):
-                    changes.add(change)
-                    deletions.append(change.path)
+                made = [self._tree.put(file) for file in rendered.files]
+                deletions += self._tree.leftovers(paths)
+                changes.add([*made, *deletions])
             except GenError as error:
                 problems += error.problems
         layout = state.layout(paths, subject.name)
@@ -291,7 +288,7 @@ class _Run:
             until=rendered.until,
             needs=fleet.packed(each.claim for each in rendered.wanted),
         )
-        return Done(problems, changes, deletions, proof)
+        return Done(problems, changes, [change.path for change in deletions], proof)
 
 
 def _proven(proof: Proof) -> Done:

@@ -91,7 +91,8 @@ def _release(
     gateway = environment.gateway
     placement = sizes.placement(environment.flavors, merged.get("serving", "gpu"))
     ask = Ask(model, environment, merged)
-    routed = gateway is not None and backends.of(merged).is_published(ask, strategy)
+    backend = backends.of(merged)
+    routed = gateway is not None and backend.is_published(ask, strategy)
     return Release(
         model=model.name,
         owner=model.data["owner"],
@@ -100,19 +101,15 @@ def _release(
         strategy=strategy,
         serving=_serving(model.name, merged, placement),
         placement=placement,
-        queue=merged.get("queue") if backends.of(merged).is_queued else "",
+        queue=merged.get("queue") if backend.is_queued else "",
         host=naming.host(model.name, environment.namespace, gateway.domain)
         if routed and gateway
         else "",
         variants=_variants(model, environment, merged, strategy),
         document=model,
         layers=merged.layers,
-        facts=_facts(ask),
+        facts=backend.facts(ask) | aspects.facts(ask),
     )
-
-
-def _facts(ask: Ask) -> dict[str, Any]:
-    return backends.of(ask.merged).facts(ask) | aspects.facts(ask)
 
 
 def _serving(model: str, merged: Settings, placement: Placement | None) -> Serving:
@@ -181,10 +178,10 @@ def _shares(block: Json) -> Iterator[_Share]:
 def _variant(
     model: Document, environment: Environment, merged: Settings, strategy: Strategy, share: _Share
 ) -> Variant:
-    versioned = f"{model.name}-{share.version}"
+    backend, versioned = backends.of(merged), f"{model.name}-{share.version}"
     name = versioned if strategy in APART or strategy == "experiment" else model.name
     deployed = versioned if strategy in ("native", "predictors") else name
-    workload = backends.of(merged).workload(deployed)
+    workload = backend.workload(deployed)
     own = settings.of_role(model, environment.name, merged, share.role)
     scaling = (
         native.scaling(own, merged, share.traffic)
@@ -193,9 +190,7 @@ def _variant(
             own, workload, environment, knative=strategy == "knative", name=name
         )
     )
-    components = backends.of(merged).components(
-        Ask(model, environment, merged), share.version, name, scaling
-    )
+    components = backend.components(Ask(model, environment, merged), share.version, name, scaling)
     transformers = (each.workload for each in components if each.kind == "transformer")
     return Variant(
         name=name,
@@ -204,11 +199,11 @@ def _variant(
         artifact=_artifact(model, merged, share.version, strategy),
         scaling=scaling,
         workload=workload,
-        service=next(transformers, backends.of(merged).service(deployed)),
+        service=next(transformers, backend.service(deployed)),
         order=list(model.data["versions"]).index(share.version),
         header=share.header,
         mirrored=share.mirrored,
-        port=backends.of(merged).port(merged),
+        port=backend.port(merged),
         components=components,
     )
 

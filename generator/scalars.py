@@ -130,6 +130,10 @@ def literal(value: str, indent: str) -> str:
     return "\n".join(["|" if body != value else "|-", *lines])
 
 
+known_after_key = _after_key.get
+"""Looks up a text as `after_key` writes it, if it was written before: most come again."""
+
+
 def after_key(value: Any, indent: str) -> str:
     """Write a value as it stands after `key:`, with the gap before it.
 

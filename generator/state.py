@@ -56,6 +56,14 @@ class Proof:
         """List the subject's files."""
         return self.layout.replace(_NAME, name).splitlines()
 
+    def own(self, name: str) -> tuple[list[str], list[str]]:
+        """List what is the subject's alone: folders and single files, and the folders in them."""
+        roots, folders = _own(self.layout)
+        return (
+            [root.replace(_NAME, name) for root in roots],
+            [folder.replace(_NAME, name) for folder in folders],
+        )
+
     @property
     def files(self) -> int:
         """How many files the subject has."""
@@ -93,6 +101,15 @@ def is_intact(root: str, name: str, proof: Proof) -> bool:
 
 _SHARED = 2
 """Slashes up to which a folder is not a subject's own: argocd/<environment>/<file>."""
+
+
+@lru_cache(256)
+def _own(layout: str) -> tuple[list[str], list[str]]:
+    """Say of a layout what `Proof.own` says of a subject."""
+    paths = layout.splitlines()
+    roots = dict.fromkeys("/".join(path.split("/")[: _SHARED + 1]) for path in paths)
+    folders = {path.rpartition("/")[0] for path in paths if path.count("/") > _SHARED}
+    return list(roots), sorted(folders)
 
 
 @lru_cache(256)

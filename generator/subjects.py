@@ -182,7 +182,7 @@ class Repository:
                 yield Subject("environment", name, environment.document.path)
         for path in workspace.models:
             if shard.has("model", path.stem):
-                yield Subject("model", path.stem, path.relative_to(self._root).as_posix())
+                yield Subject("model", path.stem, f"{load.FOLDERS['model']}/{path.name}")
 
     def _is_wanted(self, environment: str) -> bool:
         wanted = self.selection.environments

@@ -18,7 +18,7 @@ WORTH_A_FORK = 60
 """Items below which a second process costs more than it saves."""
 
 
-FIRST = 16
+FIRST = 4
 """Items done before the fork, so that what they compile and load is there for every process."""
 
 

@@ -107,12 +107,13 @@ class Tree:
         listing = self._folders.get(folder) or self._open(folder)
         listing.names.discard(name)
 
-    def keep_all(self, paths: Collection[str]) -> None:
-        """Leave a subject's files as they are: its folders are its own, so they go as a whole."""
-        roots = dict.fromkeys(_own_root(path) for path in paths)
-        for folder in {path.rpartition("/")[0] for path in paths}:
-            if _own_root(folder) in roots:
-                self._folders.pop(folder, None)
+    def keep_all(self, roots: Iterable[str], folders: Iterable[str]) -> None:
+        """Leave folders and files of one subject as they are, whatever is known of what they hold.
+
+        `folders` are those of its files within the roots.
+        """
+        for folder in folders:
+            self._folders.pop(folder, None)
         for root in roots:
             self.keep(root)
 
@@ -293,12 +294,6 @@ class Tree:
         if self._staged:
             with suppress(OSError):  # it holds something else, as nearly always
                 os.rmdir(f"{self._root}/{OWNED[0]}")
-
-
-def _own_root(path: str) -> str:
-    """Return the folder below an environment that a subject has to itself, or its one file."""
-    parts = path.split("/", 3)
-    return "/".join(parts[:3])
 
 
 def _outside(path: str) -> GenError:

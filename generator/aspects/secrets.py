@@ -16,7 +16,7 @@ from generator.aspects.contract import Aspect, Kind, Piece
 from generator.documents import Document, Json
 from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.rules.fields import LOOKS_SECRET
+from generator.rules.fields import looks_secret
 from generator.values import minors
 
 _OLDEST = (0, 16)
@@ -96,7 +96,7 @@ def _entry(document: Document, name: str, spec: Json) -> Iterator[Problem]:
         message = "`secretKey` is for one value without properties, and there are `properties`"
         yield document.problem("E303", message, (*pointer, "secretKey"), hint="keep one", key=True)
     for place, value in _texts(spec):
-        if LOOKS_SECRET.search(value):
+        if looks_secret(value):
             message = "this looks like the secret itself, and whoever reads the repository has it"
             hint = "revoke it, put the new one into the store, and write what the store calls it"
             yield document.problem("Q109", message, (*pointer, *place), hint=hint)

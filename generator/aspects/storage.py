@@ -8,7 +8,7 @@ from generator.aspects.contract import Aspect, Kind, Piece
 from generator.inventory import namespaces
 from generator.inventory.records import Environment
 from generator.problems import Problem
-from generator.rules.fields import LOOKS_SECRET
+from generator.rules.fields import looks_secret
 
 
 class Volumes(Aspect):
@@ -39,7 +39,7 @@ class ConfigMaps(Aspect):
         """Find values that should not be here."""
         for name, entries in environment.document.data.get("configMaps", {}).items():
             for key, value in entries.items():
-                if LOOKS_SECRET.search(value):
+                if looks_secret(value):
                     message = "this looks like a secret, and whoever reads the repository has it"
                     hint = "revoke it, put the new one into the store, and name it in `secrets`"
                     pointer = ("configMaps", name, key)

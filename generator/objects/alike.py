@@ -109,11 +109,17 @@ class _Sort:
     """What has to be looked at in an object of a sort: values by their places, and names."""
 
     def __init__(self, leaves: Iterable[tuple[_Mark, Leaf]], names: Sequence[Any]) -> None:
-        self._checks = [
+        checks = [
             (*mark.place, leaf.known(mark.type), leaf.accepts)
             for mark, leaf in leaves
             if not leaf.takes_all(mark.type)
         ]
+        self._plain = [
+            (number, slot, known, accepts)
+            for number, slot, keys, known, accepts in checks
+            if slot.__class__ is int and not keys
+        ]
+        self._deep = [check for check in checks if check[1].__class__ is not int or check[2]]
         if not all(isinstance(name, str) for name in names):
             raise UnlikeError
         self._names = names if any(isinstance(name, _Mark) for name in names) else []
@@ -121,23 +127,31 @@ class _Sort:
 
     def accepts(self, values: _Values) -> bool:
         """Say whether an object is surely right."""
-        for number, slot, keys, known, accepts in self._checks:
-            value = _at(values, number, slot, keys)
-            if known is None:
-                if not accepts(value):
-                    return False
-            elif value not in known:
-                if not accepts(value):
-                    return False
-                if len(known) >= _KNOWN:
-                    known.clear()
-                known.add(value)
+        for number, slot, known, accepts in self._plain:
+            value = values[number][slot]
+            if (known is None or value not in known) and not _takes(value, known, accepts):
+                return False
+        for number, place, keys, known, accepts in self._deep:
+            value = _at(values, number, place, keys)
+            if (known is None or value not in known) and not _takes(value, known, accepts):
+                return False
         return not self._names or self._pattern == _pattern(["None", *self._named(values)])
 
     def _named(self, values: _Values) -> Iterator[str]:
         """List the names within an object, which have to agree where those of the first did."""
         for name in self._names:
             yield _at(values, *name.place) if isinstance(name, _Mark) else name
+
+
+def _takes(value: Any, known: set[Any] | None, accepts: Callable[[Any], bool]) -> bool:
+    """Judge a value of one place, and remember one that is right if such are remembered."""
+    if not accepts(value):
+        return False
+    if known is not None:
+        if len(known) >= _KNOWN:
+            known.clear()
+        known.add(value)
+    return True
 
 
 def _at(values: _Values, number: int, slot: int | Slot, keys: tuple[str, ...]) -> Any:
@@ -186,6 +200,8 @@ class _Part:
         """Say whether Kustomize finds this object by a patch's name, or by a former name."""
         if called[1] != self.called[1]:
             return False
+        if called == self.called:
+            return True
         wanted = _found_by(called)
         return wanted == _found_by(self.called) or wanted in map(_found_by, self.former)
 

@@ -31,6 +31,9 @@ Level = Literal["minimum", "maximum"]
 Row = tuple[str, Pods, Kind]
 """Pods with their model and as Kueue sees them."""
 
+_Same = tuple[str, str, tuple[tuple[int, ...], ...]]
+"""Queue, flavor, and of each version what a Pod asks for and how many there are."""
+
 _MOST_PROOFS = 20
 """Updates that are looked at one by one where Pods have a choice of flavors."""
 
@@ -45,7 +48,8 @@ class Capacity:
         self._suits: dict[tuple[str, str], tuple[str, ...]] = {}
         self._reach: dict[tuple[Cell, str], int] = {}
         self._placements: dict[frozenset[tuple[Kind, int]], Placement] = {}
-        self._verdicts: dict[tuple[str, str, tuple[tuple[int, ...], ...]], Outcome | None] = {}
+        self._alones: dict[_Same, Outcome | None] = {}
+        self._ceilings: dict[_Same, Outcome | None] = {}
 
     def kind(self, asked: Demand, pods: Pods) -> Kind:
         """Describe Pods as Kueue sees them."""
@@ -119,11 +123,11 @@ class Capacity:
         """
         if not asked.queue or not self.has_quota(asked):
             return None
-        sizes = tuple((p.cpu, p.memory, p.accelerators, _always(asked, p)) for p in asked.pods)
-        key = (asked.queue, asked.flavor, sizes)
-        if key not in self._verdicts:
-            self._verdicts[key] = self._alone(asked)
-        found = self._verdicts[key]
+        level: Level = "maximum" if asked.is_run else "minimum"
+        key = _same(asked, level)
+        if key not in self._alones:
+            self._alones[key] = self._alone(asked, level)
+        found = self._alones[key]
         return found and replace(found, models=(asked.model,))
 
     def has_quota(self, asked: Demand) -> bool:
@@ -133,13 +137,12 @@ class Capacity:
         grants = self.environment.queues[asked.queue].flavors
         return not asked.flavor or any(grant["name"] == asked.flavor for grant in grants)
 
-    def _alone(self, asked: Demand) -> Outcome | None:
+    def _alone(self, asked: Demand, level: Level) -> Outcome | None:
         for kind in {self.kind(asked, pods): None for pods in asked.pods}:
             if not self._is_possible(kind):
                 flavors = (asked.flavor,) if asked.flavor in kind.flavors else kind.flavors
                 where = (self.environment.name, (asked.queue,), flavors)
                 return Outcome("never", *where, self._beyond(kind._replace(flavors=flavors)), ())
-        level: Level = "maximum" if asked.is_run else "minimum"
         placed = self._placed(_load(self._rows([asked]), level))
         return self._outcome("never", placed, {}) if placed.shortage else None
 
@@ -149,10 +152,12 @@ class Capacity:
             return None
         if self.alone(asked):
             return None
-        placed = self._placed(_load(self._rows([asked]), "maximum"))
-        if placed.shortage is None:
-            return None
-        return replace(self._outcome("ceiling", placed, {}), models=(asked.model,))
+        key = _same(asked, "maximum")
+        if key not in self._ceilings:
+            placed = self._placed(_load(self._rows([asked]), "maximum"))
+            self._ceilings[key] = self._outcome("ceiling", placed, {}) if placed.shortage else None
+        found = self._ceilings[key]
+        return found and replace(found, models=(asked.model,))
 
     def _is_possible(self, kind: Kind) -> bool:
         """Say whether one Pod of a kind could ever run."""
@@ -360,9 +365,10 @@ def _largest(asked: Demand) -> int:
     return max(pods.accelerators for pods in asked.pods)
 
 
-def _always(asked: Demand, pods: Pods) -> int:
-    """Count the Pods that have to run at once."""
-    return pods.maximum if asked.is_run else pods.minimum
+def _same(asked: Demand, level: Level) -> _Same:
+    """Give the key of all models that ask for the same."""
+    sizes = [(p.cpu, p.memory, p.accelerators, _count(p, level)) for p in asked.pods]
+    return asked.queue, asked.flavor, tuple(sizes)
 
 
 def _count(pods: Pods, level: Level) -> int:

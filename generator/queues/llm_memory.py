@@ -8,8 +8,9 @@ full length are more than its share of the GPUs (vllm-project/vllm#2418).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from math import isqrt
 
 from msgspec import Struct
@@ -108,14 +109,19 @@ def _needs(
     is_part = "/mig-" in flavor.resource or "-MIG-" in "".join(flavor.node_labels.values())
     gpus = spread.sharing if spread else placement.count
     for variant in release.variants:
-        need = _need(variant, gpus, each, 1 if is_part else flavor.gpus_per_node)
+        made = variant.artifact
+        most = 1 if is_part else flavor.gpus_per_node
+        need = _need(made.version, made.uri, tuple(made.args), gpus, each, most)
         if need is not None:
             yield replace(need, is_told=spread is not None)
 
 
-def _need(variant: Variant, gpus: int, each: int, most: int) -> Need | None:
-    given = arguments(variant.artifact.args)
-    model = _model(variant.artifact.uri, given)
+@lru_cache(1024)  # a version is the same in every environment, as most of what it gets is
+def _need(
+    version: str, uri: str, args: tuple[str, ...], gpus: int, each: int, most: int
+) -> Need | None:
+    given = arguments(args)
+    model = _model(uri, given)
     parameters = millions(model)
     if not parameters:
         return None
@@ -125,7 +131,7 @@ def _need(variant: Variant, gpus: int, each: int, most: int) -> Need | None:
     cache = tokens * isqrt(_CACHE_PER_TOKEN**2 * at_once // 1000)
     used = min(gpus, _parallel(given) or gpus)
     return Need(
-        version=variant.artifact.version,
+        version=version,
         model=model,
         parameters=parameters,
         quarters=quarters,
@@ -139,7 +145,7 @@ def _need(variant: Variant, gpus: int, each: int, most: int) -> Need | None:
     )
 
 
-def arguments(args: list[str]) -> Mapping[str, str]:
+def arguments(args: Sequence[str]) -> Mapping[str, str]:
     """Read `--max-model-len=4096`, `--max_model_len 4096` and flags, by their name with dashes."""
     given: dict[str, str] = {}
     name = ""

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from generator.documents import Json
 from generator.rules import Scene
 from generator.yamlio import Pointer
 
-LOOKS_SECRET = re.compile(
+_SECRET = re.compile(
     r"\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bsk-(?:proj-|ant-)?[A-Za-z0-9]{20,}|xox[abpr]-[\w-]{10,}"
     r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     r"|[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@"
 )
 """Tokens and keys of services that many use, by the form that each gives its own."""
+
+
+@lru_cache(4096)
+def looks_secret(value: str) -> bool:
+    """Say whether a text holds what looks like a token or a key."""
+    return bool(_SECRET.search(value))
+
 
 KEDA_HPA_PREFIX = "keda-hpa-"
 """What KEDA calls its HPA after a ScaledObject (kedacore/keda#6998)."""

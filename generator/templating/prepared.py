@@ -113,7 +113,10 @@ class Slot(Struct, frozen=True, eq=False):
             return f"key_text({value})"
         if self.indent is None:
             return f"' ' + flow({value})" if self.own_line else f"flow({value})"
-        return f"{'after_key' if self.own_line else 'after_dash'}({value}, {self.indent!r})"
+        if not self.own_line:
+            return f"after_dash({value}, {self.indent!r})"
+        known = f"known({value} if {value}.__class__ is str else None)"
+        return f"({known} or after_key({value}, {self.indent!r}))"
 
 
 def as_text(value: Any) -> str:
@@ -394,6 +397,7 @@ _SCOPE = {
     "flow": scalars.flow,
     "key_text": scalars.key_text,
     "after_key": scalars.after_key,
+    "known": scalars.known_after_key,
     "after_dash": scalars.after_dash,
     "pairs": _pairs,
 }

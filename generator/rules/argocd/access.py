@@ -9,7 +9,7 @@ from generator.documents import Json
 from generator.inventory.records import Environment
 from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.fields import LOOKS_SECRET, name_of, spec
+from generator.rules.fields import looks_secret, name_of, spec
 from generator.rules.places import in_environment
 from generator.schema import nearest
 
@@ -58,7 +58,7 @@ _HOOK = re.compile(r"https?://[^\s/]+/.+")
 def _recipient_that_is_a_secret(environment: Environment) -> Iterator[Finding]:
     told = environment.document.data["argocd"].get("notifications", {})
     for keys, whom in _recipients(told):
-        if _HOOK.match(whom) or LOOKS_SECRET.search(whom):
+        if _HOOK.match(whom) or looks_secret(whom):
             message = f"this recipient of {keys[-1]} is an address that lets everybody write"
             hint = "keep it in `argocd-notifications-secret`, and write the recipient's name"
             yield in_environment(environment, ("argocd", "notifications", *keys), message, hint)

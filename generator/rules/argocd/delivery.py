@@ -9,7 +9,7 @@ from generator.documents import Json
 from generator.inventory.records import Environment
 from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.fields import LOOKS_SECRET, containers
+from generator.rules.fields import containers, looks_secret
 from generator.rules.places import at_argument, at_variable, in_environment
 
 BOOK = Book("delivery")
@@ -110,11 +110,11 @@ _REVOKE = "revoke it, and refer to a Secret: `serving.serviceAccount.secrets`"
 def _secret_in_a_document(release: Release) -> Iterator[Finding]:
     for variant in release.variants:
         for variable in variant.artifact.env:
-            if LOOKS_SECRET.search(variable["value"]):
+            if looks_secret(variable["value"]):
                 message = f"`{variable['name']}` holds what looks like a secret"
                 yield at_variable(release, variant, variable["name"], message, _REVOKE)
         for index, arg in enumerate(variant.artifact.args):
-            if LOOKS_SECRET.search(arg):
+            if looks_secret(arg):
                 message = f"`{arg.partition('=')[0]}` holds what looks like a secret"
                 yield at_argument(release, variant, index, message, _REVOKE)
 
@@ -122,7 +122,7 @@ def _secret_in_a_document(release: Release) -> Iterator[Finding]:
 @_SECRET.on_objects("ConfigMap")
 def _secret_in_a_config_map(item: Json, scene: Scene) -> Iterator[Spot]:
     for key, value in (item.get("data") or {}).items():
-        if LOOKS_SECRET.search(str(value)):
+        if looks_secret(str(value)):
             message = f"`{key}` holds what looks like a secret"
             hint = "revoke it, and keep it in a Secret that is made in the cluster"
             yield Spot(message, ("data", key), hint)
@@ -132,12 +132,12 @@ def _secret_in_a_config_map(item: Json, scene: Scene) -> Iterator[Spot]:
 def _secret_in_an_object(item: Json, scene: Scene) -> Iterator[Spot]:
     for container, pointer in containers(item):
         for index, variable in enumerate(container.get("env") or ()):
-            if LOOKS_SECRET.search(str(variable.get("value") or "")):
+            if looks_secret(str(variable.get("value") or "")):
                 message = f"`{variable['name']}` holds what looks like a secret"
                 place = (*pointer, "env", index, "value")
                 yield Spot(message, place, "revoke it, and use `valueFrom.secretKeyRef`")
         for key in ("args", "command"):
             for index, arg in enumerate(container.get(key) or ()):
-                if LOOKS_SECRET.search(str(arg)):
+                if looks_secret(str(arg)):
                     message = f"`{str(arg).partition('=')[0]}` holds what looks like a secret"
                     yield Spot(message, (*pointer, key, index), "revoke it, and use a Secret")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 from generator.inventory.records import Environment
@@ -83,7 +84,7 @@ def _target_out_of_reach(release: Release) -> Iterator[Finding]:
     limit = release.serving.resources["limits"].get(scaling.metric)
     if not request or not limit:
         return
-    most = int(100 * quantities.parse(limit) / quantities.parse(request))
+    most = _percent(limit, request)
     if scaling.target * _TOLERANCE >= most:
         message = (
             f"the {scaling.metric} limit is {most} % of the request, so that usage never gets a "
@@ -91,6 +92,11 @@ def _target_out_of_reach(release: Release) -> Iterator[Finding]:
         )
         hint = f"at most `target: {int(most / _TOLERANCE) - 1}`, or a limit above the request"
         yield at_setting(release, ("scaling", "target"), message, hint)
+
+
+@lru_cache(1024, typed=True)
+def _percent(limit: str, request: str) -> int:
+    return int(100 * quantities.parse(limit) / quantities.parse(request))
 
 
 _FIXED = BOOK.warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from generator import promql
 from generator.documents import Json
@@ -12,6 +13,7 @@ from generator.rules import Book, Finding, Rule, Scene, Spot
 from generator.rules.fields import at
 from generator.rules.places import of_setting, own_scaling
 from generator.settings import SCALED_APART
+from generator.values.identity import Same
 
 BOOK = Book("autoscaling")
 
@@ -20,8 +22,17 @@ _Judge = Callable[[str, Json], tuple[str, str] | None]
 """Takes a query and what stands beside it in the trigger; gives what is wrong, and the remedy."""
 
 
-def _written(release: Release) -> Iterator[tuple[str, Where]]:
-    """Give the queries that people wrote for a release, with their places."""
+def _written(release: Release) -> list[tuple[str, Where]]:
+    """List the queries that people wrote for a release, with their places."""
+    return _all_written(Same(release))
+
+
+@lru_cache(8)  # rules ask for them one after the other
+def _all_written(same: Same[Release]) -> list[tuple[str, Where]]:
+    return list(_found(same.thing))
+
+
+def _found(release: Release) -> Iterator[tuple[str, Where]]:
     shared = any(layer.has(_KEY) for layer in release.layers)
     for variant in release.variants:
         own = own_scaling(release, variant, "query")

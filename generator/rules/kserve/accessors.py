@@ -7,6 +7,7 @@ it should be, is empty.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from generator.documents import Json
@@ -48,16 +49,22 @@ class Flag(NamedTuple):
     place: int
 
 
-def flags(args: list[Any]) -> Iterator[Flag]:
+def flags(args: list[Any]) -> tuple[Flag, ...]:
     """Read options as argparse does: `--a=b`, `--a b` or `--a`; `-` and `_` are the same."""
+    return _flags(tuple(map(str, args))) if args else ()
+
+
+@lru_cache(256)  # a dozen rules ask, for every version and environment of a model
+def _flags(args: tuple[str, ...]) -> tuple[Flag, ...]:
+    found = []
     for index, arg in enumerate(args):
-        text = str(arg)
-        if text.startswith("--"):
-            name, is_joined, value = text[2:].partition("=")
-            following = str(args[index + 1]) if index + 1 < len(args) else ""
+        if arg.startswith("--"):
+            name, is_joined, value = arg[2:].partition("=")
+            following = args[index + 1] if index + 1 < len(args) else ""
             if not is_joined and not following.startswith("-"):
                 value = following
-            yield Flag(name.replace("-", "_"), value, index)
+            found.append(Flag(name.replace("-", "_"), value, index))
+    return tuple(found)
 
 
 # Composed objects

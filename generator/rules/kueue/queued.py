@@ -217,6 +217,8 @@ _OUT_OF_BOUNDS = BOOK.error(
 def _model_out_of_bounds(release: Release) -> Iterator[Finding]:
     """Judge by the environment's own LimitRange what a model says itself."""
     bounds = namespaces.limits(release.environment.document)
+    if not (bounds.maximum or bounds.minimum):
+        return
     container = {"resources": release.serving.resources}
     bound = {"max": bounds.maximum, "min": bounds.minimum}
     for side, key, spot in _outside(release.environment.namespace, bound, (), container):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from generator.documents import Json
 from generator.inventory import namespaces
@@ -53,6 +54,7 @@ def _unrevised(uri: str) -> tuple[str, str] | None:
     return None
 
 
+@lru_cache(1024)
 def _moves(uri: str) -> tuple[str, str] | None:
     """Say why an address does not always mean the same, and what would."""
     if uri.startswith("hf://"):
@@ -77,8 +79,8 @@ def _moving_artifact(release: Release) -> Iterator[Finding]:
         found = _moves(uri) if uri else None
         if found and not (pinned and uri.startswith(("hf://", "oci"))):
             yield in_version(release, variant, ("uri",), *found)
-        given = {flag.name: flag for flag in flags(args)} if args else {}
-        if not pinned and "model_id" in given and not given.keys() & _REVISIONS:
+        given = {} if pinned else {flag.name: flag for flag in flags(args)}
+        if "model_id" in given and not given.keys() & _REVISIONS:
             message = f"{given['model_id'].value} is loaded as its main branch is at every start"
             hint = "add `--model_revision=<commit>`"
             yield at_argument(release, variant, given["model_id"].place, message, hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from generator.documents import Json
 from generator.inventory.records import Environment
@@ -65,21 +66,18 @@ def _below_the_request(resources: Json) -> Iterator[tuple[str, str, str]]:
     """Give what the runtime's own request is above, or its own limit below."""
     requests, limits = block(resources, "requests"), block(resources, "limits")
     for key, own in runtimes.REQUEST.items():
-        if _amount(limits, key) is not None and key not in requests and _less(limits[key], own):
+        if key in limits and key not in requests and _is_less(limits[key], own):
             yield "limits", key, f"the {key} limit {limits[key]} is below the runtime's {own}"
-        if _amount(requests, key) is not None and key not in limits and _less(own, requests[key]):
+        if key in requests and key not in limits and _is_less(own, requests[key]):
             yield "requests", key, f"the runtime limits {key} to {own}, and it asks {requests[key]}"
 
 
-def _amount(amounts: Json, key: str) -> object:
+def _is_less(one: Any, other: Any) -> bool:
+    """Compare two amounts; what is none is not less."""
     try:
-        return quantities.parse(amounts[key])
-    except (KeyError, ValueError, TypeError):
-        return None
-
-
-def _less(one: str, other: str) -> bool:
-    return quantities.parse(one) < quantities.parse(other)
+        return quantities.parse(one) < quantities.parse(other)
+    except (ValueError, TypeError):
+        return False
 
 
 @_AMOUNTS.on_release_with("kserve")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from generator.documents import Json
 from generator.records import Release
 from generator.rules import Book, Finding, Scene, Spot
-from generator.rules.fields import LOOKS_SECRET, at, entries, text
+from generator.rules.fields import at, entries, looks_secret, text
 from generator.rules.kserve.accessors import containers, flags, is_standard, workload_containers
 from generator.rules.places import at_argument, at_variable
 
@@ -127,7 +127,7 @@ _KEEP = (
 
 def _is_told(name: str, value: str) -> bool:
     """Say whether a variable is a secret by its name, and not by its value, which is D005's."""
-    return name in CREDENTIALS and bool(value) and not LOOKS_SECRET.search(value)
+    return name in CREDENTIALS and bool(value) and not looks_secret(value)
 
 
 @_SECRET.on_release

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from generator.records import Disruption, Mounts, Release, RollingUpdate, Security, Shutdown
 from generator.rules import Book, Finding, Step
 from generator.rules.changes.transitions import both
-from generator.rules.fields import LOOKS_SECRET
+from generator.rules.fields import looks_secret
 from generator.rules.places import at_setting, at_variable, of_setting
 from generator.rules.serving.variables import CREDENTIALS
 
@@ -37,9 +38,10 @@ _ELSEWHERE = re.compile(r"/|file:|\$\(|(true|false|none|null|changeme)?$", re.IG
 """A path, a reference to another variable, or nothing that anybody has to hide."""
 
 
+@lru_cache(4096)
 def _is_secret(name: str, value: str) -> bool:
     """Say whether a variable is called like a secret and is not one of those known elsewhere."""
-    if name in CREDENTIALS or LOOKS_SECRET.search(value) or _ELSEWHERE.match(value):
+    if name in CREDENTIALS or looks_secret(value) or _ELSEWHERE.match(value):
         return False
     if _CALLED_SECRET.search(name):
         return True
