@@ -71,11 +71,12 @@ LISTED = 25
 class Changes(Struct):
     """What a run changes: every file counted, few of them kept, so that a fleet fits into memory.
 
-    `folders` counts by verb and by the first two folders of the path. With `keep_all`, every change
-    is kept with its texts, for a diff.
+    `folders` counts by verb and by the first two folders of the path. There is room for so many;
+    with `keep_all`, every change is kept with its texts, for a diff.
     """
 
     keep_all: bool = False
+    room: int = LISTED
     counts: Counter[str] = field(default_factory=Counter)
     folders: Counter[tuple[str, str]] = field(default_factory=Counter)
     listed: list[Change] = field(default_factory=list)
@@ -87,15 +88,17 @@ class Changes(Struct):
         self.folders.update(
             [(kind, "/".join(path.split("/", 2)[:2])) for kind, path, *_ in changed]
         )
-        room = len(changed) if self.keep_all else LISTED - len(self.listed)
-        self.listed += changed[: max(room, 0)]
+        self._list(changed)
 
     def merge(self, other: Changes) -> None:
         """Take in the changes of a part."""
         self.counts.update(other.counts)
         self.folders.update(other.folders)
-        room = len(other.listed) if self.keep_all else LISTED - len(self.listed)
-        self.listed += other.listed[: max(room, 0)]
+        self._list(other.listed)
+
+    def _list(self, changes: list[Change]) -> None:
+        room = len(changes) if self.keep_all else self.room - len(self.listed)
+        self.listed += changes[: max(room, 0)]
 
     @property
     def total(self) -> int:

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from generator import fleet, state, workers, write
 from generator.digests import digest
 from generator.documents import Document
-from generator.files import Change, Changes
+from generator.files import LISTED, Change, Changes
 from generator.fleet import Fleet
 from generator.inventory.records import Environment
 from generator.objects import object_schemas
@@ -209,6 +209,7 @@ class _Run:
         self._tree = tree
         self._memory = memory
         self._jobs = jobs
+        self._room = LISTED
 
     def outcome(self) -> Outcome:
         """Deal with every subject; raise every problem of all of them at the end."""
@@ -259,12 +260,16 @@ class _Run:
             yield subject, (next(results) if proof is None else _proven(proof))
             self._progress(count, len(subjects))
 
+    def _changes(self) -> Changes:
+        """Count the changes of a subject; no process tells more of them than are shown at last."""
+        return Changes(keep_all=self._keep_all, room=max(self._room, 0))
+
     def _done(self, subject: Subject) -> Done:
         """Render a subject and put its files, unless something is wrong with it."""
         source = self._memory.source(subject.path) if self._memory else ""
         rendered = self._repository.rendered(subject)
         paths = [file.path for file in rendered.files]
-        problems, changes = list(rendered.problems), Changes(keep_all=self._keep_all)
+        problems, changes = list(rendered.problems), self._changes()
         deletions: list[Change] = []
         if self._tree is not None and not errors(problems):
             try:
@@ -273,6 +278,7 @@ class _Run:
                 changes.add([*made, *deletions])
             except GenError as error:
                 problems += error.problems
+        self._room -= len(changes.listed)
         layout = state.layout(paths, subject.name)
         proof = Proof(
             source=source,

@@ -7,7 +7,7 @@ and patches are derived from the files themselves, so that none is forgotten.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from generator import lineage
 from generator.aspects import registry as aspects
@@ -159,11 +159,9 @@ def _kserve_facts(release: Release, variant: Variant) -> Json:
     """
     owner = variant.scaling.autoscaler
     is_kserves = owner in ("kpa", "knative-hpa", "kserve-hpa")
+    mode, own = _mode_annotations(release.environment.mode, owner), variant.scaling.annotations
     return {
-        "mode_annotations": {
-            **_mode_annotations(release.environment.mode, owner),
-            **variant.scaling.annotations,
-        },
+        "mode_annotations": {**mode, **own} if own else mode,
         "scale_metric": _SCALE_METRICS[variant.scaling.metric] if is_kserves else "",
     }
 
@@ -381,6 +379,12 @@ def _policy(*options: str, auto_sync: bool, refreshes: bool) -> Json:
     }
 
 
+@lru_cache(1024)
+def _resources(*names: str) -> list[str]:
+    """List resources as a kustomization does; many folders have the same ones."""
+    return [*names]
+
+
 @cache
 def _patches(*names: str) -> list[Json]:
     """List patches as a kustomization does; most workloads have the same ones."""
@@ -428,10 +432,10 @@ class _Folder:
         self, template: str, *, namespace: str = "", name_suffix: str = "", below: str = ""
     ) -> list[PlannedFile]:
         """Plan the kustomization itself and return all files; `below` is the base it builds on."""
-        bases = [_relative(below, self.path)] if below else []
+        bases = (_relative(below, self.path),) if below else ()
         context: Json = {
             **self.context,
-            "resources": [*bases, *self.resources],
+            "resources": _resources(*bases, *self.resources),
             "patches": _patches(*self.patches),
             "namespace": namespace,
             "name_suffix": name_suffix,

@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle
 from typing import Any, NoReturn, TypeVar
 
@@ -50,11 +51,12 @@ def spread(
     items = items[FIRST:]
     gc.freeze()  # what is here by now is shared; collecting it would copy it into every child
     turns = _turns(len(items), jobs)
-    children = [
-        _Child(function, [item for item, turn in zip(items, turns, strict=True) if turn == job])
-        for job in range(1, jobs)
-    ]
+    children: list[_Child] = []
     try:
+        for job in range(1, jobs):
+            own = [item for item, turn in zip(items, turns, strict=True) if turn == job]
+            with _undisturbed():
+                children.append(_Child(function, own))
         for item, turn in zip(items, turns, strict=True):
             yield children[turn - 1].result() if turn else function(item)
         for child in children:
@@ -63,6 +65,16 @@ def spread(
         gc.unfreeze()
         for child in children:
             child.end()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait until a child is known: nobody would end one that is not."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _turns(count: int, jobs: int) -> list[int]:
@@ -115,6 +127,7 @@ def _work(function: Callable[[Item], Any], items: Sequence[Item], writing: int) 
     """Be the child: send every result as soon as it is there, and never return."""
     code = 1
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         with os.fdopen(writing, "wb", buffering=0) as pipe:
             for item in items:
                 pipe.write(pickle.dumps(function(item), pickle.HIGHEST_PROTOCOL))

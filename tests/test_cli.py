@@ -20,7 +20,7 @@ import click
 import pytest
 from helpers import ENVIRONMENT, MODEL, Ran, gen, read_tree, write_tree
 
-from generator import cli, pipeline
+from generator import cli, pipeline, workers
 from generator.commands.completion import commands_of
 from generator.render import BUILT_IN
 
@@ -732,6 +732,34 @@ def test_ctrl_c_leaves_the_tree_as_it_was(
     assert err == "\ninterrupted; every file is as it was or as it should be\n"
     assert not (endless / "rendered/.staging").exists()
     assert read_tree(endless) == before
+
+
+def test_ctrl_c_at_the_fork_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    fork = os.fork
+
+    def interrupted() -> int:
+        process = fork()
+        if process:
+            started.append(process)
+            os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    def work(item: int) -> int:
+        if item > workers.FIRST:
+            time.sleep(20)
+        return item
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(os, "fork", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(workers.spread(work, range(4 * workers.WORTH_A_FORK), 2))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(started) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
 
 
 def _rests(fleet: Path) -> bool:

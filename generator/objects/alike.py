@@ -110,7 +110,7 @@ class _Sort:
 
     def __init__(self, leaves: Iterable[tuple[_Mark, Leaf]], names: Sequence[Any]) -> None:
         checks = [
-            (*mark.place, leaf.known(mark.type), leaf.accepts)
+            (*mark.place, *_judge(leaf, mark.type))
             for mark, leaf in leaves
             if not leaf.takes_all(mark.type)
         ]
@@ -141,6 +141,12 @@ class _Sort:
         """List the names within an object, which have to agree where those of the first did."""
         for name in self._names:
             yield _at(values, *name.place) if isinstance(name, _Mark) else name
+
+
+def _judge(leaf: Leaf, type_: type) -> tuple[set[Any] | None, Callable[[Any], bool]]:
+    """Give the values of a class that are known to be right in a place, and what judges others."""
+    known = leaf.known(type_)
+    return known, leaf.accepts_again if known is None else leaf.accepts
 
 
 def _takes(value: Any, known: set[Any] | None, accepts: Callable[[Any], bool]) -> bool:

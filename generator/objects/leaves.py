@@ -36,6 +36,10 @@ _INTO = frozenset(("properties", "additionalProperties", "items"))
 _COMBINED = frozenset(("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "contains"))
 
 
+_SAME = 512
+"""Collections that are remembered of one place."""
+
+
 class EntangledError(Exception):
     """A schema judges values together that would have to be judged one by one."""
 
@@ -49,6 +53,21 @@ class Leaf:
         whole = {"$schema": schema.get("$schema", ""), **node, "$defs": definitions}
         self.accepts: Callable[[Any], bool] = Validator(whole).accepts
         self._known: dict[type, set[Any]] = {}
+        self._same: dict[int, Any] = {}
+
+    def accepts_again(self, value: Any) -> bool:
+        """Say whether a collection is right, which many objects share: it is looked at once.
+
+        Nothing that is rendered is ever changed.
+        """
+        if self._same.get(id(value)) is value:
+            return True
+        is_right = self.accepts(value)
+        if is_right:
+            if len(self._same) >= _SAME:
+                self._same.clear()
+            self._same[id(value)] = value
+        return is_right
 
     def takes_all(self, type_: type) -> bool:
         """Say whether a place takes every value of a class if it takes one."""

@@ -132,20 +132,23 @@ class ObjectSchemas:
         None for an unknown kind, whatever its name tries to be. Raises ValueError for a file of
         the extra folder that is no schema, or refers to something that does not exist.
         """
-        path = _file(self._extra, api_version, kind) if self._extra else None
-        if path is not None and path.is_file():
-            schema = _read(path)
-            if _identity(path, schema) == (api_version, kind):
-                return _folded(self._written(path, schema))
+        written = self._found(self._extra, api_version, kind) if self._extra else None
+        if written is not None:
+            return _folded(written)
         make = partial(self._built_in, api_version, kind)
         known: Schema | None = kept("schema", self._version, api_version, kind, make=make)
         return known
 
     def _built_in(self, api_version: str, kind: str) -> Schema | None:
-        path = _file(OBJECTS, api_version, kind)
-        if path is not None and path.is_file():
-            return self._written(path, _read(path))
-        return self._core(api_version, kind)
+        return self._found(OBJECTS, api_version, kind) or self._core(api_version, kind)
+
+    def _found(self, folder: Path, api_version: str, kind: str) -> Schema | None:
+        path = _file(folder, api_version, kind)
+        if path is None or not path.is_file():
+            return None
+        schema = _read(path)
+        is_meant = _identity(path, schema) == (api_version, kind)
+        return self._written(path, schema) if is_meant else None
 
     def _written(self, path: Path, schema: Schema) -> Schema:
         kubernetes = self._kubernetes.at_most(schema.get(_BUILT_ON))

@@ -175,7 +175,6 @@ class _Checks(Struct, frozen=True):
     """The checks that hold for one set of versions, flat, because a fleet runs them often."""
 
     environments: tuple[tuple[Rule, EnvironmentCheck], ...]
-    objects: Mapping[str, tuple[tuple[Rule, ObjectCheck], ...]]
     steps: tuple[tuple[Rule, StepCheck], ...]
     model_steps: tuple[tuple[Rule, ModelStepCheck], ...]
     environment_steps: tuple[tuple[Rule, EnvironmentStepCheck], ...]
@@ -203,19 +202,20 @@ def _release_checks(
 @lru_cache(64)
 def _checks(pinned: _Versions) -> _Checks:
     holding = _holding(pinned)
-    kinds = {kind for rule in holding for kind in rule.objects}
     return _Checks(
         environments=tuple((rule, check) for rule in holding for check in rule.environments),
-        objects={
-            kind: tuple((rule, check) for rule in holding for check in rule.objects.get(kind, ()))
-            for kind in kinds
-        },
         steps=tuple((rule, check) for rule in holding for check in rule.steps),
         model_steps=tuple((rule, check) for rule in holding for check in rule.model_steps),
         environment_steps=tuple(
             (rule, check) for rule in holding for check in rule.environment_steps
         ),
     )
+
+
+@lru_cache(1024)
+def _object_checks(pinned: _Versions, kind: str) -> tuple[tuple[Rule, ObjectCheck], ...]:
+    """List the checks of a kind of objects, which only own templates are judged by."""
+    return tuple((rule, check) for rule in _holding(pinned) for check in rule.objects.get(kind, ()))
 
 
 def _of(environment: Environment) -> _Checks:
@@ -246,10 +246,10 @@ def of_environment(environment: Environment) -> Iterator[Problem]:
 
 def of_scene(scene: Scene) -> Iterator[tuple[Rule, Json, Spot]]:
     """Find what a cluster would make of composed objects, each with the object it is about."""
-    checks = _of(scene.environment).objects
+    pinned = _pinned(scene.environment)
     for item in scene.objects:
         for kind in (item["kind"], ANY_KIND):
-            for rule, check in checks.get(kind, ()):
+            for rule, check in _object_checks(pinned, kind):
                 yield from ((rule, item, spot) for spot in check(item, scene))
 
 
