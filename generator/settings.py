@@ -55,6 +55,18 @@ class Settings(Struct, frozen=True):
     layers: tuple[Layer, ...]
     data: Json
 
+    @property
+    def serving(self) -> Json:
+        """What is said of serving; gen itself says `backend`, `args`, `env` and `timeout`."""
+        block: Json = self.data["serving"]
+        return block
+
+    @property
+    def scaling(self) -> Json:
+        """What is said of scaling; gen itself says `min`, `max`, `metric` and `target`."""
+        block: Json = self.data["scaling"]
+        return block
+
     def get(self, *pointer: str) -> Any:
         """Return a setting, or None where no layer has it."""
         node: Any = self.data

@@ -41,7 +41,8 @@ def _queries() -> list[tuple[str, str, str]]:
     found = []
     for name in runtimes.BY_NAME:
         for metric in ("requests-per-second", "concurrency"):
-            spec = {"serving": {"runtime": name}, "scaling": {"metric": metric}}
+            serving = {"backend": "kserve", "runtime": name}
+            spec = {"serving": serving, "scaling": {"metric": metric}}
             settings = Settings((Layer(None, (), spec),), spec)
             query = autoscaling.query(settings, WORKLOAD, NAMESPACE)
             found += [(name, metric, query)] if query else []

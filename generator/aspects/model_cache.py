@@ -33,7 +33,7 @@ class Cache(Aspect):
         merged, said = ask.merged, ask.merged.data["cache"]
         if not pods.is_own(ask, "cache"):
             return  # the environment offers it to those that it fits
-        if merged.get("serving", "backend") != "kserve":
+        if merged.serving["backend"] != "kserve":
             message = "KServe keeps the models of InferenceServices alone on the disks of nodes"
             yield merged.problem("E303", message, ("cache",), "remove it")
             return
@@ -52,7 +52,7 @@ class Cache(Aspect):
     def facts(self, ask: Ask) -> ModelCache | None:
         """Take what is said; None where it is half a word, or nothing that can be kept."""
         said = ask.merged.data["cache"]
-        is_kserves = ask.merged.get("serving", "backend") == "kserve"
+        is_kserves = ask.merged.serving["backend"] == "kserve"
         if not is_kserves or said.keys() < {"nodeGroup", "size"} or any(_addresses(ask)):
             return None
         return ModelCache(said["nodeGroup"], quantities.canonical(said["size"]))

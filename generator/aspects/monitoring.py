@@ -77,7 +77,7 @@ def _is_on(ask: Ask) -> bool:
 
 
 def _has_pods(ask: Ask) -> bool:
-    return ask.merged.get("serving", "backend") in where.OF_THEIR_OWN
+    return ask.merged.serving["backend"] in where.OF_THEIR_OWN
 
 
 def _podless(ask: Ask) -> Iterator[Problem]:
@@ -86,7 +86,7 @@ def _podless(ask: Ask) -> Iterator[Problem]:
     What an environment wants of all of its models passes by those that cannot.
     """
     if is_of_model(ask, "monitoring"):
-        backend = ask.merged.get("serving", "backend")
+        backend = ask.merged.serving["backend"]
         message = f"a model of `backend: {backend}` has no Pods that are called after it to watch"
         hint = "remove it, and watch the servers where they are installed"
         yield ask.merged.problem("E303", message, ("monitoring",), hint)
@@ -126,7 +126,7 @@ def _unknown(ask: Ask) -> Iterator[Problem]:
     if not is_of_model(ask, "monitoring") or _can_be_scraped(ask) or _scrapes_not(ask):
         return
     merged = ask.merged
-    backend = merged.get("serving", "backend")
+    backend = merged.serving["backend"]
     hint = "write `metrics: {scrape: false}` if Prometheus scrapes them anyway"
     if backend not in where.KNOWN:
         message = f"gen does not know where the Pods of `backend: {backend}` tell of themselves"
@@ -139,7 +139,7 @@ def _unknown(ask: Ask) -> Iterator[Problem]:
 
 
 def _can_be_scraped(ask: Ask) -> bool:
-    backend = ask.merged.get("serving", "backend")
+    backend = ask.merged.serving["backend"]
     return backend in where.KNOWN and (backend == where.OWN or bool(_port(ask)))
 
 

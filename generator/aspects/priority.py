@@ -53,7 +53,7 @@ class Priorities(Aspect):
 
     def _of_no_use(self, ask: Ask, wanted: str) -> Iterator[Problem]:
         """Refuse what the model itself asks for in vain; a default is for whom it helps."""
-        backend = ask.merged.get("serving", "backend")
+        backend = ask.merged.serving["backend"]
         if backend not in WITH_PODS:
             message = f"`backend: {backend}` lets nobody say the priority of its Pods"
             yield ask.merged.problem("E303", message, ("priority",), "remove it")
@@ -64,7 +64,7 @@ class Priorities(Aspect):
 
     def facts(self, ask: Ask) -> Rank | None:
         """Resolve the class; the label is for workloads of a queue alone."""
-        if ask.merged.get("serving", "backend") not in WITH_PODS:
+        if ask.merged.serving["backend"] not in WITH_PODS:
             return None
         found = ask.environment.priorities[ask.merged.data["priority"]]
         label = found.called if found.of_queues and ask.merged.get("queue") else ""

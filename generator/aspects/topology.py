@@ -44,7 +44,7 @@ class NearEachOther(Aspect):
         said, flavor = ask.merged.data["topology"], _flavor(ask)
         if not (pods.is_own(ask, "topology") or _is_read(ask)):
             return
-        if ask.merged.get("serving", "backend") not in _WITH_PODS:
+        if ask.merged.serving["backend"] not in _WITH_PODS:
             message = f"`backend: {ask.merged.get('serving', 'backend')}` has no Pods to place"
             yield ask.merged.problem("E303", message, ("topology",), "remove it")
         elif not ask.merged.get("queue"):
@@ -87,7 +87,7 @@ class NearEachOther(Aspect):
 
 
 def _is_read(ask: Ask) -> bool:
-    flavor, has_pods = _flavor(ask), ask.merged.get("serving", "backend") in _WITH_PODS
+    flavor, has_pods = _flavor(ask), ask.merged.serving["backend"] in _WITH_PODS
     return has_pods and bool(ask.merged.get("queue") and flavor and flavor.topology)
 
 

@@ -301,7 +301,7 @@ def _scaled(ask: Ask) -> Iterator[Problem]:
     gpu = ask.merged.get("serving", "gpu") or {"count": 0}
     spread = llm.parallelism(ask.merged.get(*_SPREAD), gpu.get("count", 1))
     least, most = (ask.merged.get("scaling", key) for key in ("min", "max"))
-    metric = ask.merged.get("scaling", "metric")
+    metric = ask.merged.scaling["metric"]
     if least < most and metric in ("cpu", "memory"):
         message = (
             f"KServe scales no LLMInferenceService by {metric}, which says nothing of its GPUs"

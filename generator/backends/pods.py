@@ -103,7 +103,7 @@ def _folders(merged: Settings) -> Iterator[tuple[str, str, Json]]:
 def writable(merged: Settings) -> list[str]:
     """List the empty folders: those that are named, or `/tmp` where nothing else may be written."""
     said = merged.get("serving", "security") or {}
-    if merged.get("serving", "backend") != "deployment":
+    if merged.serving["backend"] != "deployment":
         return []
     return list(said.get("writable", [_TMP] if said.get("readOnlyRootFilesystem") else []))
 

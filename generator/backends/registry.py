@@ -25,7 +25,7 @@ def of_model(model: Document) -> Backend:
 
 def of(merged: Settings) -> Backend:
     """Find the backend of merged settings."""
-    return BY_NAME[merged.get("serving", "backend")]
+    return BY_NAME[merged.serving["backend"]]
 
 
 def of_release(release: Release) -> Backend:

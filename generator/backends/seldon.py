@@ -227,8 +227,8 @@ def _unread(ask: Ask) -> Iterator[Problem]:
 
 def _of_a_deployment(ask: Ask) -> Iterator[Problem]:
     """Seldon makes an HPA, which knows cpu and memory."""
-    metric = ask.merged.get("scaling", "metric")
-    if ask.merged.get("scaling", "min") != ask.merged.get("scaling", "max"):
+    metric = ask.merged.scaling["metric"]
+    if ask.merged.scaling["min"] != ask.merged.scaling["max"]:
         if metric not in ("cpu", "memory"):
             message = f"Seldon Core 1 scales by cpu or memory, and not by {metric}"
             hint = "write `metric: cpu`, or `max` equal to `min`"

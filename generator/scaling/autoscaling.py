@@ -23,15 +23,15 @@ _IDLE = " or vector(0)"
 
 def autoscaler(settings: Settings, *, knative: bool) -> Autoscaler:
     """Choose the one owner: KPA, an HPA of Knative's, KServe's or ours, or KEDA."""
-    by_resource = settings.get("scaling", "metric") in _RESOURCE_METRICS
+    by_resource = settings.scaling["metric"] in _RESOURCE_METRICS
     if knative:
         return "knative-hpa" if by_resource else "kpa"
     is_triggered = bool(settings.get(*triggers.KEY))
-    if settings.get("serving", "backend") == "deployment":
+    if settings.serving["backend"] == "deployment":
         return "hpa" if by_resource and not is_triggered else "keda"
-    if settings.get("scaling", "min") == settings.get("scaling", "max"):
+    if settings.scaling["min"] == settings.scaling["max"]:
         return "none"
-    if settings.get("serving", "backend") == "seldon":
+    if settings.serving["backend"] == "seldon":
         return "seldon"
     return "kserve-hpa" if by_resource and not is_triggered else "keda"
 
@@ -47,10 +47,10 @@ def scaling(
     asked = query(settings, workload, environment.namespace) if owner == "keda" else ""
     limit = settings.get("scaling", "knative", "containerConcurrency")
     return Scaling(
-        minimum=settings.get("scaling", "min"),
-        maximum=settings.get("scaling", "max"),
-        metric=settings.get("scaling", "metric") if triggers.is_measured(settings) else "none",
-        target=settings.get("scaling", "target"),
+        minimum=settings.scaling["min"],
+        maximum=settings.scaling["max"],
+        metric=settings.scaling["metric"] if triggers.is_measured(settings) else "none",
+        target=settings.scaling["target"],
         autoscaler=owner,
         query=asked,
         behavior=pace.behavior(settings) if owner in ("hpa", "keda") else {},
@@ -82,7 +82,7 @@ def query(settings: Settings, workload: str, namespace: str) -> str:
     if own is not None:
         return own
     runtime = runtime_of(settings)
-    metric = settings.get("scaling", "metric")
+    metric = settings.scaling["metric"]
     if runtime is None:
         return ""
     known = {
@@ -101,14 +101,14 @@ def pods(workload: str, namespace: str) -> str:
 
 def runtime_of(settings: Settings) -> runtimes.Runtime | None:
     """Find what is known of the runtime; None for a Deployment or the cluster's own runtime."""
-    if settings.get("serving", "backend") == runtimes.LLM_BACKEND:
+    if settings.serving["backend"] == runtimes.LLM_BACKEND:
         return runtimes.LLM
-    if settings.get("serving", "backend") == "seldon":
+    if settings.serving["backend"] == "seldon":
         return None
-    named = settings.get("serving", "runtime")
+    named = settings.serving.get("runtime")
     if named is not None:
         return runtimes.BY_NAME.get(named)
-    return runtimes.BY_FORMAT.get(settings.get("serving", "format"))
+    return runtimes.BY_FORMAT.get(settings.serving.get("format", ""))
 
 
 def problems(
@@ -135,8 +135,8 @@ def unseen(model: Document, environment: str, own: Settings, *, knative: bool) -
 
 def _metric(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
     """Find metrics that nobody asks for, and models that none would wake."""
-    metric = settings.get("scaling", "metric")
-    if owner != "kpa" and settings.get("scaling", "min") == 0 and not triggers.wakes(settings):
+    metric = settings.scaling["metric"]
+    if owner != "kpa" and settings.scaling["min"] == 0 and not triggers.wakes(settings):
         yield _asleep(settings, owner)
     if metric == "none" and not settings.get(*triggers.KEY):
         message = "`metric: none` leaves everything to `triggers`, and there are none"
@@ -153,7 +153,7 @@ def _metric(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
 
 
 def _unasked(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
-    metric = settings.get("scaling", "metric")
+    metric = settings.scaling["metric"]
     if owner != "keda":
         message = f"`scaling.query` is read by KEDA alone, and here {_OWNERS[owner]} decides"
     elif _is_asked(settings) or not triggers.is_of_the_model(settings, "scaling", "query"):
@@ -168,7 +168,7 @@ def _unasked(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
 
 def _is_asked(settings: Settings) -> bool:
     """Say whether the metric is one that a query gives."""
-    is_resource = settings.get("scaling", "metric") in _RESOURCE_METRICS
+    is_resource = settings.scaling["metric"] in _RESOURCE_METRICS
     return triggers.is_measured(settings) and not is_resource
 
 
@@ -182,7 +182,7 @@ def _untriggered(
         hint = f"write `triggers: []` in {place}, or serve it in an environment in Standard mode"
         yield triggers.problem(settings, "A101", message, triggers.KEY, hint, key=True)
     elif not triggers.is_of_a_role(settings):
-        most = settings.get("scaling", "max")
+        most = settings.scaling["max"]
         message = f"`min` and `max` are both {most}, so that no trigger adds a replica"
         hint = "raise `max`"
         yield triggers.problem(settings, "A008", message, triggers.KEY, hint, key=True)
@@ -199,7 +199,7 @@ _OWNERS = {
 
 
 def _bounds(settings: Settings) -> Iterator[Problem]:
-    least, most = settings.get("scaling", "min"), settings.get("scaling", "max")
+    least, most = settings.scaling["min"], settings.scaling["max"]
     if least <= most:
         return
     nearer, other = (
@@ -217,7 +217,7 @@ def _bounds(settings: Settings) -> Iterator[Problem]:
 
 def _target(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
     """A target belongs to its metric: a farther layer's would be in the wrong unit."""
-    metric, target = settings.get("scaling", "metric"), settings.get("scaling", "target")
+    metric, target = settings.scaling["metric"], settings.scaling["target"]
     if not triggers.is_measured(settings):
         return
     if settings.rank("scaling", "metric") > settings.rank("scaling", "target"):
@@ -244,7 +244,7 @@ def _asleep(settings: Settings, owner: Autoscaler) -> Problem:
         return settings.problem("A003", message, ("scaling", "min"), hint)
     if owner != "seldon":
         hint += ", add a trigger that exists without Pods (`kafka`, `sqs`, `cron`, `http`)"
-    if settings.get("serving", "backend") not in (runtimes.LLM_BACKEND, "seldon"):
+    if settings.serving["backend"] not in (runtimes.LLM_BACKEND, "seldon"):
         hint += ", or use an environment with `mode: Knative` and the metric `concurrency`"
     return settings.problem("A003", message, ("scaling", "min"), hint)
 
@@ -257,7 +257,7 @@ _WHY_ASLEEP = {
 
 
 def _keda(settings: Settings, environment: Environment) -> Iterator[Problem]:
-    metric = settings.get("scaling", "metric")
+    metric = settings.scaling["metric"]
     if not triggers.is_measured(settings):
         return
     if metric in _RESOURCE_METRICS:

@@ -37,7 +37,7 @@ def timing(settings: Settings) -> Json:
     """Write when KEDA looks, and when it stops a model that has nothing to do."""
     said = {name: settings.get("scaling", key) for key, name in TIMING.items()}
     found = {name: seconds for name, seconds in said.items() if seconds is not None}
-    if settings.get("scaling", "min") == 0:
+    if settings.scaling["min"] == 0:
         found.setdefault("initialCooldownPeriod", _START)
     return found
 
@@ -53,7 +53,7 @@ def fallback(settings: Settings, version: str) -> Json:
     said = settings.get("scaling", "fallback") or {}
     return {
         "failureThreshold": said.get("failureThreshold", 3),
-        "replicas": said.get("replicas", max(1, settings.get("scaling", "min"))),
+        "replicas": said.get("replicas", max(1, settings.scaling["min"])),
         **({"behavior": "currentReplicasIfHigher"} if minors.parsed(version) >= _HOLDING else {}),
     }
 
@@ -162,7 +162,7 @@ def _is_of_one_layer(settings: Settings, pointer: tuple[str, ...]) -> bool:
 
 
 def _fallback(settings: Settings) -> Iterator[Problem]:
-    said, most = settings.get("scaling", "fallback") or {}, settings.get("scaling", "max")
+    said, most = settings.get("scaling", "fallback") or {}, settings.scaling["max"]
     if not said or not triggers.is_of_the_model(settings, "scaling", "fallback"):
         return
     if not triggers.may_fail(settings):
@@ -178,7 +178,7 @@ def _fallback(settings: Settings) -> Iterator[Problem]:
 def _concurrency(settings: Settings) -> Iterator[Problem]:
     """Compare Knative's soft limit with its hard one, of which it takes the smaller."""
     limit = settings.get("scaling", "knative", "containerConcurrency")
-    metric, target = settings.get("scaling", "metric"), settings.get("scaling", "target")
+    metric, target = settings.scaling["metric"], settings.scaling["target"]
     is_said = settings.layers[settings.rank("scaling", "target")].document is not None
     if limit is not None and metric == "concurrency" and is_said and target > limit:
         message = (

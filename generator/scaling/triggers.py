@@ -54,7 +54,7 @@ def of_kind(settings: Settings, *kinds: str) -> list[Trigger]:
 
 def is_measured(settings: Settings) -> bool:
     """Say whether the metric decides too: beside triggers, only one that somebody wrote."""
-    if settings.get("scaling", "metric") == "none":
+    if settings.scaling["metric"] == "none":
         return False
     if not settings.get(*KEY):
         return True
@@ -63,7 +63,7 @@ def is_measured(settings: Settings) -> bool:
 
 def may_fail(settings: Settings) -> bool:
     """Say whether there is something that KEDA may get no answer from."""
-    metric = settings.get("scaling", "metric")
+    metric = settings.scaling["metric"]
     kinds = [trigger.kind for trigger in written(settings)]
     return any(kind not in _WITHOUT_FAILURE for kind in kinds) or (
         is_measured(settings) and metric not in RESOURCES
@@ -109,7 +109,7 @@ _AVERAGE = {"metricType": "AverageValue"}
 
 
 def _of_metric(settings: Settings, environment: Environment, query: str) -> Json:
-    metric, target = settings.get("scaling", "metric"), settings.get("scaling", "target")
+    metric, target = settings.scaling["metric"], settings.scaling["target"]
     if metric in RESOURCES:
         return {"type": metric, "name": metric, **_of_resource(environment, "", {"target": target})}
     body = _on_prometheus(environment, "", {"query": query, "threshold": target})
@@ -284,7 +284,7 @@ def _of_pods(settings: Settings, trigger: Trigger) -> Iterator[Problem]:
 
 def of_metric(settings: Settings) -> Iterator[Problem]:
     """Find what keeps KEDA from reading a metric of Pods beside its triggers."""
-    metric = settings.get("scaling", "metric")
+    metric = settings.scaling["metric"]
     found = _unmeasurable(settings, f"`metric: {metric}` beside `triggers`", metric)
     if found:
         yield settings.problem(found[0], found[1], ("scaling", "metric"), found[2])
@@ -292,7 +292,7 @@ def of_metric(settings: Settings) -> Iterator[Problem]:
 
 def _unmeasurable(settings: Settings, what: str, resource: str) -> tuple[str, str, str] | None:
     """Say why KEDA cannot scale on what Pods use, by the code of the rule; None if it can."""
-    if settings.get("serving", "backend") != "deployment":
+    if settings.serving["backend"] != "deployment":
         message = (
             f"KEDA refuses {what} before there is a Deployment, and KServe makes that one later"
         )
@@ -304,7 +304,7 @@ def _unmeasurable(settings: Settings, what: str, resource: str) -> tuple[str, st
 
 
 def _partitions(settings: Settings, trigger: Trigger) -> Iterator[Problem]:
-    known, most = trigger.spec.get("partitions"), settings.get("scaling", "max")
+    known, most = trigger.spec.get("partitions"), settings.scaling["max"]
     if known is not None and most > known:
         message = f"{known} partitions give {known} replicas messages, and `max` is {most}"
         hint = f"at most `max: {known}`, or give the topic more partitions"
@@ -324,7 +324,7 @@ def _regions(settings: Settings, trigger: Trigger) -> Iterator[Problem]:
 
 def _schedule(settings: Settings, trigger: Trigger) -> Iterator[Problem]:
     spec, pointer = trigger.spec, trigger.pointer
-    least, most = settings.get("scaling", "min"), settings.get("scaling", "max")
+    least, most = settings.scaling["min"], settings.scaling["max"]
     for key in ("start", "end"):
         fault = cron.fault(spec[key])
         if fault:
@@ -344,7 +344,7 @@ def _schedule(settings: Settings, trigger: Trigger) -> Iterator[Problem]:
 
 
 def _only_a_schedule(settings: Settings) -> Iterator[Problem]:
-    found, most = written(settings), settings.get("scaling", "max")
+    found, most = written(settings), settings.scaling["max"]
     planned = [trigger.spec["replicas"] for trigger in found if trigger.kind == "cron"]
     if found and len(planned) == len(found) and max(planned) < most and not is_measured(settings):
         message = f"nothing but a schedule adds replicas, and never more than {max(planned)}"

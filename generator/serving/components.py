@@ -191,7 +191,7 @@ def _scaling_problems(ask: Ask, kind: Kind) -> Iterator[Problem]:
         yield ask.merged.problem("A003", message, (*place, "min"), "write `min: 1`")
     if "metric" in said:
         yield from _metric(ask, kind, said["metric"], is_knative)
-    metric = said.get("metric") or ask.merged.get("scaling", "metric")
+    metric = said.get("metric") or ask.merged.scaling["metric"]
     if "target" in said and metric in _BY_RESOURCE and said["target"] > 100:
         message = f"`target` is in percent of the {metric} request, and {said['target']} is above"
         yield ask.merged.problem("A001", message, (*place, "target"), "for example `target: 80`")
@@ -201,7 +201,7 @@ def _bounds(merged: Settings, kind: Kind, said: Json) -> Iterator[Problem]:
     """Compare what is said with what is not: the model's own bound."""
     if "max" not in said:
         return
-    least = said.get("min", merged.get("scaling", "min"))
+    least = said.get("min", merged.scaling["min"])
     if least > said["max"]:
         whose = "" if "min" in said else ", which the model has"
         message = f"`max` is {said['max']} and `min` is {least}{whose}"
@@ -218,8 +218,8 @@ def _metric(ask: Ask, kind: Kind, metric: str, is_knative: bool) -> Iterator[Pro
     if not is_knative and not by_resource:
         message = f"in Standard mode KServe scales {_A[kind]} on cpu or memory, not on {metric}"
         yield ask.merged.problem("I002", message, place, "write `metric: cpu`")
-    elif is_knative and by_resource != _is_resource(ask.merged.get("scaling", "metric")):
-        own = ask.merged.get("scaling", "metric")
+    elif is_knative and by_resource != _is_resource(ask.merged.scaling["metric"]):
+        own = ask.merged.scaling["metric"]
         message = (
             f"in Knative mode KServe checks the {kind}'s `{metric}` against the autoscaler of the "
             f"model, which follows {own} in {ask.environment.name}"

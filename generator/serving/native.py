@@ -31,7 +31,7 @@ def is_asked(merged: Settings) -> bool:
 
 
 def _is_kserves(merged: Settings) -> bool:
-    return bool(merged.get("serving", "backend") == "kserve")
+    return bool(merged.serving["backend"] == "kserve")
 
 
 def is_possible(environment: Environment) -> bool:
@@ -53,7 +53,7 @@ def _hindrance(environment: Environment) -> tuple[str, str]:
 
 def refusals(environment: Environment, merged: Settings) -> Iterator[Problem]:
     """Refuse to be asked for where it is not."""
-    backend = merged.get("serving", "backend")
+    backend = merged.serving["backend"]
     if merged.get(KEY) and backend not in _READERS[merged.get(KEY)]:
         decided = merged.layers[merged.rank(KEY)].document
         if decided is not environment.document:
@@ -68,7 +68,7 @@ def refusals(environment: Environment, merged: Settings) -> Iterator[Problem]:
 def problems(model: Document, environment: Environment, merged: Settings) -> Iterator[Problem]:
     """Find what `spec.canary` cannot do of what a model asks of it."""
     if autoscaling.autoscaler(merged, knative=False) == "keda":
-        metric = merged.get("scaling", "metric")
+        metric = merged.scaling["metric"]
         message = f"`scaling.metric: {metric}` needs KEDA, and KEDA cannot scale `{KEY}: native`"
         hint = "use `metric: cpu`, or `min` equal to `max`, or `canaryStrategy: route`"
         yield merged.problem("C034", message, ("scaling", "metric"), hint)
@@ -100,7 +100,7 @@ def _artifacts(model: Document, block: Json, at: tuple[str, str]) -> Iterator[Pr
 def _scaled(
     model: Document, block: Json, at: tuple[str, str], merged: Settings
 ) -> Iterator[Problem]:
-    said, most = block["canary"].get("scaling", {}), merged.get("scaling", "min")
+    said, most = block["canary"].get("scaling", {}), merged.scaling["min"]
     for key in said:
         if key != "min":
             message = f"`spec.canary` has a fixed number of replicas, and no `{key}`"
@@ -127,8 +127,8 @@ def _inherited(
 
 def scaling(own: Settings, merged: Settings, traffic: int) -> Scaling:
     """Fix a canary's replicas: what it says, or its share of the stable ones, as KServe would."""
-    stable = merged.get("scaling", "min")
+    stable = merged.scaling["min"]
     share = max(1, ceil(stable * traffic / 100))
-    count = own.get("scaling", "min") if own.rank("scaling", "min") >= len(merged.layers) else share
-    metric, target = merged.get("scaling", "metric"), merged.get("scaling", "target")
+    count = own.scaling["min"] if own.rank("scaling", "min") >= len(merged.layers) else share
+    metric, target = merged.scaling["metric"], merged.scaling["target"]
     return Scaling(count, count, metric, target, autoscaler="none")
