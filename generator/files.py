@@ -26,7 +26,7 @@ class Extra(NamedTuple):
     kind: str
 
 
-class PlannedFile(NamedTuple):
+class PlannedFile(Struct, frozen=True):
     """One file to be: which template fills it with which context.
 
     `producer` names the document it comes from, for the header and for whoever collides with it.
@@ -40,7 +40,7 @@ class PlannedFile(NamedTuple):
     comments: tuple[str, ...] = ()
 
 
-class RenderedFile(NamedTuple):
+class RenderedFile(Struct, frozen=True):
     """One file as text, and the object in it as data, which no parser has to read again.
 
     `form` is the prepared statement that made both of `values`; files of one form are alike.
@@ -55,7 +55,7 @@ class RenderedFile(NamedTuple):
     values: Sequence[Any] = ()
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True):
     """What writing a file does: `create`, `update`, `delete` or `identical`."""
 
     kind: Literal["create", "update", "delete", "identical"]
@@ -85,9 +85,7 @@ class Changes(Struct):
         """Count changes, and keep them if they are few."""
         self.counts.update([change.kind for change in changes])
         changed = [change for change in changes if change.kind != "identical"]
-        self.folders.update(
-            [(kind, "/".join(path.split("/", 2)[:2])) for kind, path, *_ in changed]
-        )
+        self.folders.update([(each.kind, _folder(each.path)) for each in changed])
         self._list(changed)
 
     def merge(self, other: Changes) -> None:
@@ -104,6 +102,10 @@ class Changes(Struct):
     def total(self) -> int:
         """How many files are not as they should be."""
         return self.counts.total() - self.counts["identical"]
+
+
+def _folder(path: str) -> str:
+    return "/".join(path.split("/", 2)[:2])
 
 
 def _folder(path: str) -> str:

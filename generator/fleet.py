@@ -7,6 +7,7 @@ of them cost nothing, and an unchanged model's claims come from the last run.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
@@ -66,13 +67,17 @@ def wanted_by(release: Release) -> list[Wanted]:
 
 
 def digest(claim: str) -> int:
-    """Shorten a claim to eight bytes, the same on every machine."""
-    return int.from_bytes(blake2b(claim.encode(), digest_size=8).digest(), "little")
+    """Shorten a claim to eight bytes, as `packed` does, and read them as an array would."""
+    return int.from_bytes(_shortened(claim), sys.byteorder)
+
+
+def _shortened(claim: str) -> bytes:
+    return blake2b(claim.encode(), digest_size=8).digest()
 
 
 def packed(claims: Iterable[str]) -> bytes:
     """Shorten claims, each once, to the eight bytes that a subject keeps of each."""
-    return array("Q", sorted({digest(claim) for claim in claims})).tobytes()
+    return b"".join(sorted({_shortened(claim) for claim in claims}))
 
 
 class Fleet:

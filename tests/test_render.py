@@ -86,7 +86,7 @@ def agreed(root: Path, file: PlannedFile) -> RenderedFile:
 
 def shown(file: RenderedFile) -> tuple[Any, ...]:
     """Return all of a file but the statement that made it, which is each engine's own."""
-    return file[:5]
+    return structs.astuple(file)[:5]
 
 
 def rendered(root: Path, source: str | bytes, **context: Any) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def test_templates_are_plain_jinja(
 
 def test_a_file_begins_with_who_wrote_it_and_its_comments(tmp_path: Path) -> None:
     write(tmp_path, NAME, "a: {{ x }}\n")
-    file = planned({"x": 1})._replace(comments=("base sha256:00", "more"))
+    file = structs.replace(planned({"x": 1}), comments=("base sha256:00", "more"))
     header = "# Rendered by gen from models/m.yaml. Change that, not this.\n"
     text = header + "# base sha256:00\n# more\na: 1\n"
     assert shown(agreed(tmp_path, file)) == (PATH, NAME, "models/m.yaml", text, {"a": 1})
@@ -246,7 +246,7 @@ class Haunting:
 
     def file(self, file: PlannedFile) -> PlannedFile:
         context = {name: self.value(item, name) for name, item in file.context.items()}
-        return file._replace(context=context)
+        return structs.replace(file, context=context)
 
 
 def unmarked(node: Any, texts: list[str]) -> Any:
@@ -484,7 +484,7 @@ def test_a_template_that_does_not_exist_or_is_no_text_is_a_problem(tmp_path: Pat
 def test_the_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     write(tmp_path, NAME, "a: {{ x }}\n{% if y %}\nb: {{ x.no }}\n{% endif %}\n")
     files = [
-        planned({"x": 1, "y": y})._replace(path=f"rendered/dev/m/{n}.yaml")
+        structs.replace(planned({"x": 1, "y": y}), path=f"rendered/dev/m/{n}.yaml")
         for n, y in enumerate((1, 0, 1))
     ]
     with pytest.raises(GenError) as caught:
