@@ -106,7 +106,3 @@ class Changes(Struct):
 
 def _folder(path: str) -> str:
     return "/".join(path.split("/", 2)[:2])
-
-
-def _folder(path: str) -> str:
-    return "/".join(path.split("/", 2)[:2])

@@ -1,4 +1,8 @@
-"""Every key of every document, mistaken in every way: one problem, on the line of the mistake."""
+"""Every key of every document, mistaken in every way: one problem, on the line of the mistake.
+
+The slow tests mistake every key wherever it stands, with values of every wrong type. The others
+mistake each key of the schemas once, in the first document that has it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +44,59 @@ MISTAKES = (
     spec_edits.removed,
 )
 
-documents = pytest.mark.parametrize(
-    "path", DOCUMENTS, ids=lambda path: f"{path.parents[1].name}-{path.parent.name}-{path.stem}"
-)
+Mistake = Callable[[Entry], Iterator[Edit]]
+Edits = Callable[[Path], list[Edit]]
 
 
-def _edits(path: Path, mistake: Callable[[Entry], Iterator[Edit]]) -> list[Edit]:
-    kind = KINDS[path.parent.name]
-    return [e for entry in spec_edits.entries(kind, path.read_text()) for e in mistake(entry)]
+def _name(path: Path) -> str:
+    return f"{path.parents[1].name}-{path.parent.name}-{path.stem}"
+
+
+def _entries(path: Path) -> list[Entry]:
+    return spec_edits.entries(KINDS[path.parent.name], path.read_text())
+
+
+@cache
+def _new_entries() -> dict[Path, list[Entry]]:
+    """Find the keys of each document that no document before it has."""
+    seen: set[tuple[str, ...]] = set()
+    found: dict[Path, list[Entry]] = {}
+    for path in DOCUMENTS:
+        kind = KINDS[path.parent.name]
+        for entry in _entries(path):
+            key = (kind, *_placeless(kind, entry))
+            if key not in seen:
+                seen.add(key)
+                found.setdefault(path, []).append(entry)
+    return found
+
+
+def _of_one_wrong_type(entry: Entry) -> Iterator[Edit]:
+    edits = list(spec_edits.wrongly_typed(entry))
+    yield edits[entry.start % len(edits)]
+
+
+def mistaken(mistake: Mistake, once: Mistake | None = None) -> pytest.MarkDecorator:
+    """Give a test the mistakes of each document: those of its new keys, and of all if it is slow.
+
+    `once` is made of the new keys instead of `mistake`.
+    """
+    chosen = once or mistake
+    fast = [path for path, new in _new_entries().items() if any(map(list, map(chosen, new)))]
+    new: Edits = lambda path: [e for entry in _new_entries()[path] for e in chosen(entry)]
+    every: Edits = lambda path: _edits(path, mistake)
+    slow = pytest.mark.slow
+    return pytest.mark.parametrize(
+        ("path", "edits_of"),
+        [
+            *(pytest.param(path, new, id=_name(path)) for path in fast),
+            *(pytest.param(path, every, id=f"all-{_name(path)}", marks=slow) for path in DOCUMENTS),
+        ],
+    )
+
+
+def _edits(path: Path, mistake: Mistake) -> list[Edit]:
+    return [edit for entry in _entries(path) for edit in mistake(entry)]
 
 
 def _problems(path: Path, text: str, root: Path) -> list[Problem]:
@@ -72,58 +122,66 @@ def _surprises(path: Path, edits: list[Edit], root: Path) -> list[str]:
     ]
 
 
-@documents
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_documents_are_right_before_they_are_mistaken(path: Path, tmp_path: Path) -> None:
     assert _problems(path, path.read_text(), tmp_path) == []
 
 
-@documents
-def test_misspelt_key_is_one_problem_that_names_the_right_one(path: Path, tmp_path: Path) -> None:
-    edits = _edits(path, spec_edits.misspelt)
-    assert _surprises(path, edits, tmp_path) == []
-    for edit in edits:
+@mistaken(spec_edits.misspelt)
+def test_misspelt_key_is_one_problem_that_names_the_right_one(
+    path: Path, edits_of: Edits, tmp_path: Path
+) -> None:
+    for edit in edits_of(path):
         (problem,) = _problems(path, edit.text, tmp_path)
         meant = edit.what.rpartition(".")[2].rpartition(" ")[2]
-        assert (problem.code, problem.hint) == ("E201", f"did you mean `{meant}`?")
+        told = (problem.where.line, problem.code, problem.hint)
+        assert told == (edit.line, "E201", f"did you mean `{meant}`?"), edit.what
 
 
-@documents
-def test_value_of_a_wrong_type_is_one_problem_on_its_line(path: Path, tmp_path: Path) -> None:
-    edits = _edits(path, spec_edits.wrongly_typed)
+@mistaken(spec_edits.wrongly_typed, once=_of_one_wrong_type)
+def test_value_of_a_wrong_type_is_one_problem_on_its_line(
+    path: Path, edits_of: Edits, tmp_path: Path
+) -> None:
+    edits = edits_of(path)
     assert edits
     assert _surprises(path, edits, tmp_path) == []
 
 
-@documents
-def test_doubled_key_is_one_problem_on_the_second_line(path: Path, tmp_path: Path) -> None:
-    edits = _edits(path, spec_edits.doubled)
+@mistaken(spec_edits.doubled)
+def test_doubled_key_is_one_problem_on_the_second_line(
+    path: Path, edits_of: Edits, tmp_path: Path
+) -> None:
+    edits = edits_of(path)
     assert edits
     assert _surprises(path, edits, tmp_path) == []
 
 
-@documents
-def test_missing_key_is_one_problem_where_it_belongs(path: Path, tmp_path: Path) -> None:
-    edits = _edits(path, spec_edits.removed)
+@mistaken(spec_edits.removed)
+def test_missing_key_is_one_problem_where_it_belongs(
+    path: Path, edits_of: Edits, tmp_path: Path
+) -> None:
+    edits = edits_of(path)
     assert edits
     assert _surprises(path, edits, tmp_path) == []
 
 
-@documents
-def test_damage_is_never_a_bug_of_gen(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+def test_damage_is_never_a_bug_of_gen(path: Path, times: int, tmp_path: Path) -> None:
     chance, refused = random.Random(path.name), 0
-    for _ in range(60):
+    for _ in range(times):
         text = spec_edits.damaged(path.read_text(), chance)
         problems = _problems(path, text, tmp_path)
         refused += bool(problems)
         after_the_last = len(re.split("\r\n|[\r\n\x85\u2028\u2029]", text)) + 1
         assert all(1 <= problem.where.line <= after_the_last for problem in problems), text
-    assert refused > 30
+    assert refused > times / 3
 
 
 @pytest.mark.parametrize("document", ["models/churn.yaml", "environments/prod.yaml"])
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
 def test_the_command_refuses_a_mistake_and_leaves_the_output_alone(
-    mistake: Callable[[Entry], Iterator[Edit]], document: str, tmp_path: Path
+    mistake: Mistake, document: str, tmp_path: Path
 ) -> None:
     root = tmp_path / "repository"
     shutil.copytree(EVERYTHING, root)
