@@ -208,12 +208,6 @@ def _parallel(given: Mapping[str, str]) -> int:
     return max(sizes[0], 1) * max(sizes[1], 1) if any(sizes) else 0
 
 
-def too_parallel(variant: Variant, gpus: int) -> int:
-    """Say over how many GPUs a version is spread, if that is more than it has; 0 otherwise."""
-    wanted = _parallel(arguments(variant.artifact.args))
-    return wanted if wanted > gpus else 0
-
-
 def _share(given: Mapping[str, str]) -> Fraction:
     said = given.get("gpu-memory-utilization", "")
     try:
