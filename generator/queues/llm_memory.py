@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from generator.queues import accelerators
-from generator.records import Placement, Release, Variant
+from generator.records import Placement, Release
 from generator.serving import language_models as llm
 from generator.serving.language_models import LanguageModel, Parallelism
 
