@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any
@@ -225,17 +225,22 @@ class Engine:
         return compiled
 
     def _code(self, name: str) -> tuple[CodeType, Reader | None]:
-        """Compile a template, or take what was compiled of the same text before."""
-        source, filename, _ = self._source(name)
-        key = name, filename or "", source
+        """Compile a template, or take what was compiled of it; one of gen's own never changes."""
+        is_own = (self._root / OWN / name).exists()  # through whatever link: the loader refuses it
+        key = self._read(name) if is_own else (name, "", "")
         if key not in _CODES:
-            make = partial(self._made, *key)
-            code, way = make() if name in self._own else kept("template", name, make=make)
+            make = partial(self._made, name)
+            code, way = make() if is_own else kept("template", name, make=make)
             _CODES[key] = code, shortcut.reader(way) if way is not None else None
         return _CODES[key]
 
-    def _made(self, name: str, filename: str, source: str) -> tuple[CodeType, CodeType | None]:
+    def _read(self, name: str) -> tuple[str, str, str]:
+        source, filename, _ = self._source(name)
+        return name, filename or "", source
+
+    def _made(self, name: str) -> tuple[CodeType, CodeType | None]:
         """Compile a template, and its shortcut if it has one."""
+        _, filename, source = self._read(name)
         tree = self._environment.parse(source, name, filename)
         way = shortcut.compiled(tree)
         return self._environment.compile(tree, name, filename), way
@@ -311,7 +316,7 @@ def strangers(root: Path) -> list[Problem]:
     A name that starts with `_` is for templates to include. One in `extra/` is one more object, and
     says its kind in plain words: an AppProject allows the kind before anything is rendered.
     """
-    built_in, problems = _names(BUILT_IN), []
+    built_in, problems = _built_in(), list[Problem]()
     for name in _names(root / OWN):
         where = Where(f"{OWN}/{name}", 1, 1)
         if _is_part(name) or name in built_in:
@@ -350,6 +355,11 @@ def _is_part(name: str) -> bool:
 
 def _is_extra(name: str) -> bool:
     return name.rpartition("/")[0] in (f"overlay/{EXTRA}", f"platform/{EXTRA}")
+
+
+@cache
+def _built_in() -> list[str]:
+    return _names(BUILT_IN)
 
 
 def _names(folder: Path) -> list[str]:

@@ -10,10 +10,14 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
+from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_Handler = Callable[[int, FrameType | None], Any] | int | None
+"""What a process does about a signal, as `signal.signal` takes and gives it."""
 
 WORTH_A_FORK = 60
 """Items below which a second process costs more than it saves."""
@@ -55,8 +59,8 @@ def spread(
     try:
         for job in range(1, jobs):
             own = [item for item, turn in zip(items, turns, strict=True) if turn == job]
-            with _undisturbed():
-                children.append(_Child(function, own))
+            with _undisturbed() as handler:
+                children.append(_Child(function, own, handler))
         for item, turn in zip(items, turns, strict=True):
             yield children[turn - 1].result() if turn else function(item)
         for child in children:
@@ -68,13 +72,20 @@ def spread(
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait until a child is known: nobody would end one that is not."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _undisturbed() -> Iterator[_Handler]:
+    """Let Ctrl-C wait until a child is known: nobody would end one that is not.
+
+    Gives what the child does about it. Its handler is changed and not its mask, because a thread
+    that draws may get it too.
+    """
+    late: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda *what: late.append(what))
     try:
-        yield
+        yield before
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
+        if late and callable(before):
+            before(*late[0])
 
 
 def _turns(count: int, jobs: int) -> list[int]:
@@ -89,13 +100,16 @@ def _turns(count: int, jobs: int) -> list[int]:
 class _Child:
     """A forked process with some of the items."""
 
-    def __init__(self, function: Callable[[Item], Any], items: Sequence[Item]) -> None:
+    def __init__(
+        self, function: Callable[[Item], Any], items: Sequence[Item], handler: _Handler
+    ) -> None:
         reading, writing = os.pipe()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _AHEAD)
         self._process = os.fork()
         if not self._process:
             os.close(reading)
+            signal.signal(signal.SIGINT, handler)
             _work(function, items, writing)
         os.close(writing)
         self._pipe = os.fdopen(reading, "rb")
@@ -127,7 +141,6 @@ def _work(function: Callable[[Item], Any], items: Sequence[Item], writing: int) 
     """Be the child: send every result as soon as it is there, and never return."""
     code = 1
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         with os.fdopen(writing, "wb", buffering=0) as pipe:
             for item in items:
                 pipe.write(pickle.dumps(function(item), pickle.HIGHEST_PROTOCOL))
