@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := .tools/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+# Neighbours share what they have loaded and started: each process gets a run of them to begin with.
+PYTEST := $(BIN)/python -m pytest -rfEs -n auto --dist worksteal
 SAY := @printf '%-9s %s\n'
 
 # An environment belongs to one folder and one Python. One that was moved or copied, or that has
@@ -35,13 +37,13 @@ render: $(VENV)/installed ## install gen into .venv and render every model (the 
 check: $(VENV)/installed ## say whether what is committed is what the specs say
 	@$(BIN)/gen render --check
 
-test: $(VENV)/tested tools ## run the tests, but the slow ones
+test: $(VENV)/tested tools ## run the tests, but the slow ones (a minute on two cores)
 	$(SAY) pytest "all but the slow tests"
-	@$(BIN)/python -m pytest -m "not slow" -rfEs -n auto $(ARGS)
+	@$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: $(VENV)/tested tools ## run the slow tests
+test-slow: $(VENV)/tested tools ## run the slow tests, as .ci/run does too (five minutes)
 	$(SAY) pytest "the slow tests"
-	@$(BIN)/python -m pytest -m slow -rfEs $(ARGS)
+	@$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=many $(ARGS)
 
 lint: lint-rules lint-format lint-types ## check style and types
 

@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from hypothesis import settings
 
 from generator import cli
 from generator.problems import GenError, Problem, Where
@@ -121,3 +122,8 @@ def sampled(values: Sequence[Any], every: int) -> list[Any]:
         pytest.param(value, marks=[pytest.mark.slow] if place % every else [])
         for place, value in enumerate(values)
     ]
+
+
+def tries(many: int) -> int:
+    """Say how many examples to try: many beside the slow tests, a quarter of them else."""
+    return many if settings.get_current_profile_name() == "many" else many // 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
+from helpers import tries
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ BOUNDED = settings(
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=100,
+    max_examples=tries(100),
     suppress_health_check=[HealthCheck.too_slow],
 )
 """The same examples in every run, so that a failure is everybody's."""

@@ -168,7 +168,7 @@ def test_what_is_accepted_unseen_composes_and_is_right(
     assert seen > 10
 
 
-@pytest.mark.parametrize("case", sampled([ROOT, *CASES], 4), ids=lambda path: path.name)
+@pytest.mark.parametrize("case", sampled([ROOT, *CASES], 8), ids=lambda path: path.name)
 def test_a_repository_is_judged_alike_either_way(case: Path) -> None:
     quick = [_judged(case, quick=True), _judged(case, quick=False)]
     assert quick[0] == quick[1]

@@ -90,6 +90,7 @@ def test_a_change_is_one_line_of_one_spec(small: Path, tmp_path: Path) -> None:
 # Contenders
 
 
+@pytest.mark.slow
 def test_the_plain_script_writes_the_same_files(small: Path, tmp_path: Path) -> None:
     plain_jinja.main(small, tmp_path)
     assert objects.differences(objects.files(small), objects.written_files(tmp_path)) == []

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from helpers import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -464,7 +465,7 @@ def fleets(draw: st.DrawFn, prod: Environment) -> list[Demand]:
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tries(400), deadline=None)
 def test_pods_fit_exactly_if_some_placement_holds(data: st.DataObject) -> None:
     prod = data.draw(trees())
     held = Capacity(prod)
@@ -484,7 +485,7 @@ def test_pods_fit_exactly_if_some_placement_holds(data: st.DataObject) -> None:
 
 
 @given(trees(), st.sampled_from("qrs"))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(200), deadline=None)
 def test_a_queue_reaches_as_much_as_it_can_use(prod: Environment, queue: str) -> None:
     if queue not in prod.queues:
         return
@@ -507,7 +508,7 @@ def fit(pods: list[int], nodes: list[int]) -> bool:
 
 
 @given(st.lists(st.integers(1, 8), max_size=7), st.lists(st.integers(1, 9), min_size=1, max_size=4))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tries(400), deadline=None)
 def test_pods_fit_onto_nodes_exactly_if_some_packing_does(
     pods: list[int], nodes: list[int]
 ) -> None:

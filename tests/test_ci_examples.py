@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers import Ran, gen, write_tree
+from helpers import Ran, gen, sampled, write_tree
 
 from generator import start
 
@@ -348,6 +348,7 @@ def test_a_change_that_is_too_long_for_a_comment_is_shortened(job: Job) -> None:
     assert len(comment) > 50_000
 
 
+@pytest.mark.slow
 def test_problems_are_put_on_their_lines(job: Job) -> None:
     broken(job)
     ran = [*on_github(job, "check").values()]
@@ -357,6 +358,7 @@ def test_problems_are_put_on_their_lines(job: Job) -> None:
     assert "not everything is compared" in (job.root.parent / "summary").read_text()
 
 
+@pytest.mark.slow
 def test_what_was_not_rendered_is_refused(job: Job) -> None:
     job.change("models/iris.yaml", "target: 75", "target: 60", render=False)
     ran = [*on_github(job, "check").values()]
@@ -415,6 +417,7 @@ def quality(job: Job) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_good_change_passes_and_is_told_in_one_note(job: Job) -> None:
     more_traffic(job)
     assert [on_gitlab(job, name).code for name in JOBS] == [0, 0, 0]
@@ -529,7 +532,9 @@ def hooks() -> list[dict[str, Any]]:
     return [*yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()), *local["hooks"]]
 
 
-@pytest.mark.parametrize("hook", hooks(), ids=lambda hook: f"{hook['id']}-{hook['language']}")
+@pytest.mark.parametrize(
+    "hook", sampled(hooks(), 4), ids=lambda hook: f"{hook['id']}-{hook['language']}"
+)
 def test_a_hook_passes_what_is_right_and_refuses_what_is_not(
     hook: dict[str, Any], job: Job
 ) -> None:

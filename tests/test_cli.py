@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 import pytest
-from helpers import ENVIRONMENT, MODEL, Ran, gen, read_tree, write_tree
+from helpers import ENVIRONMENT, MODEL, Ran, gen, read_tree, sampled, write_tree
 
 from generator import cli, pipeline, workers
 from generator.commands.completion import commands_of
@@ -631,7 +631,9 @@ def test_a_pipe_that_is_closed_early_is_no_error_to_tell(command: str, root: Pat
     assert shell(f"gen {command}", root).err == ""
 
 
-@pytest.mark.parametrize("command", ["status", "validate", "schema model", "render --diff"])
+@pytest.mark.parametrize(
+    "command", sampled(["render --diff", "status", "validate", "schema model"], 4)
+)
 def test_closed_streams_are_no_error(command: str, root: Path) -> None:
     ran = shell(f"gen {command} >&-", root)
     assert (ran.code, ran.err) == (0, "")
@@ -717,7 +719,13 @@ def wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("signalled", [os.killpg, os.kill], ids=["the-terminal", "the-process"])
+@pytest.mark.parametrize(
+    "signalled",
+    [
+        pytest.param(os.killpg, id="the-terminal"),
+        pytest.param(os.kill, id="the-process", marks=pytest.mark.slow),
+    ],
+)
 def test_ctrl_c_leaves_the_tree_as_it_was(
     signalled: Callable[[int, int], None], endless: Path
 ) -> None:
@@ -769,6 +777,7 @@ def _rests(fleet: Path) -> bool:
     return staged(fleet) == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_does_not_wait_for_another_process_to_end(endless: Path) -> None:
     with rendering(endless) as process:
         wait_until(lambda: staged(endless) > 0)

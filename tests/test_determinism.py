@@ -35,7 +35,7 @@ def test_what_is_committed_is_what_is_rendered_now(tmp_path: Path) -> None:
     assert rendered(specs(tmp_path)) == read_tree(ROOT)
 
 
-@pytest.mark.parametrize("seed", ["0", "1", "random"])
+@pytest.mark.parametrize("seed", ["0", pytest.param("1", marks=pytest.mark.slow), "random"])
 def test_hash_seed_does_not_matter(seed: str, tmp_path: Path) -> None:
     root = specs(tmp_path / "repository")
     environ = {**os.environ, "PYTHONHASHSEED": seed, "GEN_CACHE_DIR": f"{tmp_path}/cache"}

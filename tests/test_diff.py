@@ -186,7 +186,15 @@ def _many(count: int, size: int) -> TreeChange:
     return TreeChange((EnvironmentChange("production", "update", subjects),))
 
 
-@pytest.mark.parametrize(("count", "size"), [(300, 10), (3000, 10), (3000, 5000), (1, 500_000)])
+@pytest.mark.parametrize(
+    ("count", "size"),
+    [
+        (300, 10),
+        pytest.param(3000, 10, marks=pytest.mark.slow),
+        pytest.param(3000, 5000, marks=pytest.mark.slow),
+        (1, 500_000),
+    ],
+)
 def test_a_comment_is_never_too_long_and_says_what_it_left_out(count: int, size: int) -> None:
     text = diff_report.as_markdown(_many(count, size), MAIN)
 

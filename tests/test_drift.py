@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import peers
 import pytest
-from helpers import sampled
 
 from generator.drift.measured import DISTANCES, METHODS, Column, Result
 
@@ -91,20 +90,22 @@ class Ran(NamedTuple):
     stderr: str
 
 
+def options(tables: Path, current: str, *more: str) -> list[str]:
+    """Name what to compare, with a reference and a threshold that all tests share."""
+    known = [f"--reference={tables}/known.parquet", f"--current={tables}/{current}"]
+    return ["--model=fraud", "--environment=prod", *known, "--threshold=0.5", *more]
+
+
 class Check:
-    """The command, with a reference and a threshold that all tests share."""
+    """The command in a process that stays."""
 
     def __init__(self, process: subprocess.Popen[str], tables: Path) -> None:
         self.process, self.tables = process, tables
 
-    def options(self, current: str, *options: str) -> list[str]:
-        known = [f"--reference={self.tables}/known.parquet", f"--current={self.tables}/{current}"]
-        return ["--model=fraud", "--environment=prod", *known, "--threshold=0.5", *options]
-
-    def run(self, current: str, *options: str) -> Ran:
+    def run(self, current: str, *more: str) -> Ran:
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps(self.options(current, *options)) + "\n")
+        self.process.stdin.write(json.dumps(options(self.tables, current, *more)) + "\n")
         self.process.stdin.flush()
         return Ran(*json.loads(self.process.stdout.readline()))
 
@@ -120,15 +121,17 @@ def check(python: str, tables: Path) -> Iterator[Check]:
 
 
 @pytest.mark.peers
-def test_cron_job_runs_it_as_a_module(python: str, check: Check) -> None:
-    command = [python, "-m", "generator.drift", *check.options("moved.parquet", "--exit-code")]
-    environ = {"PYTHONPATH": str(ROOT), "HOME": str(check.tables)}
+@pytest.mark.slow
+def test_cron_job_runs_it_as_a_module(python: str, tables: Path) -> None:
+    command = [python, "-m", "generator.drift", *options(tables, "moved.parquet", "--exit-code")]
+    environ = {"PYTHONPATH": str(ROOT), "HOME": str(tables)}
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.startswith("drift: 2 of 4")
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 @pytest.mark.parametrize("current", ["same.parquet", "same.csv.gz", "day/"])
 def test_what_is_the_same_has_not_drifted(check: Check, current: str) -> None:
     ran = check.run(current)
@@ -137,6 +140,7 @@ def test_what_is_the_same_has_not_drifted(check: Check, current: str) -> None:
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 @pytest.mark.parametrize("current", ["moved.parquet", "moved-%Y-%m-%d.parquet"])
 def test_what_has_moved_has_drifted(check: Check, current: str) -> None:
     ran = check.run(current)
@@ -145,12 +149,14 @@ def test_what_has_moved_has_drifted(check: Check, current: str) -> None:
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 def test_columns_choose_what_is_compared(check: Check) -> None:
     ran = check.run("moved.parquet", "--column=age", "--column=amount", "--threshold=0.6")
     assert ran.stdout == "no drift: 1 of 2 columns drifted (threshold 0.6): amount\n"
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 def test_exit_code_is_for_who_goes_on_from_there(check: Check, tmp_path: Path) -> None:
     mark = tmp_path / "found"
     assert check.run("same.parquet", "--exit-code", f"--mark={mark}").returncode == 3
@@ -160,7 +166,8 @@ def test_exit_code_is_for_who_goes_on_from_there(check: Check, tmp_path: Path) -
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("method", sampled(tuple(METHODS), 4))
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_compares_columns_of_every_kind(check: Check, method: str) -> None:
     outs = [check.run(f"{name}.parquet", f"--method={method}").stdout for name in ("same", "moved")]
     assert [out.partition(":")[0] for out in outs] == ["no drift", "drift"]
@@ -197,6 +204,7 @@ def test_times_alone_are_nothing_to_compare(check: Check) -> None:
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 def test_report_is_stored_for_people_and_for_programs(check: Check, tmp_path: Path) -> None:
     ran = check.run("moved.parquet", f"--report={tmp_path}/reports/")
     assert ran.returncode == 0
@@ -207,6 +215,7 @@ def test_report_is_stored_for_people_and_for_programs(check: Check, tmp_path: Pa
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 def test_bucket_without_its_program_is_told_with_the_remedy(check: Check) -> None:
     ran = check.run("same.parquet", "--report=s3://bucket/reports/")
     assert ran.returncode == 1
@@ -234,7 +243,7 @@ class _Pushgateway(BaseHTTPRequestHandler):
 def pushgateway() -> Iterator[HTTPServer]:
     _Pushgateway.told = []
     server = HTTPServer(("127.0.0.1", 0), _Pushgateway)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
     server.shutdown()
@@ -243,6 +252,7 @@ def pushgateway() -> Iterator[HTTPServer]:
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 def test_pushgateway_is_told_what_was_found(check: Check, pushgateway: HTTPServer) -> None:
     ran = check.run("moved.parquet", f"--push=http://127.0.0.1:{pushgateway.server_port}/")
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -254,6 +264,7 @@ def test_pushgateway_is_told_what_was_found(check: Check, pushgateway: HTTPServe
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 def test_who_cannot_be_told_fails_the_run_and_nothing_else(
     check: Check, pushgateway: HTTPServer, tmp_path: Path
 ) -> None:

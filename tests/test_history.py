@@ -326,6 +326,7 @@ def imported(commits: int) -> Iterator[str]:
         )
 
 
+@pytest.mark.slow
 def test_ten_thousand_commits_are_read_in_seconds(clone: Clone) -> None:
     clone.git("fast-import", "--quiet", given="".join(imported(10_000)))
     start = perf_counter()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers import tries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,10 @@ APPLIED = [
     for path in sorted(tree.glob("rendered/[!_.]*/*/kustomization.yaml"))
 ]
 """What Argo CD applies: every overlay and every platform folder of every tree."""
+BUILT = [
+    pytest.param(tree, folder, marks=[pytest.mark.slow] if tree != ROOT and place % 10 else [])
+    for place, (tree, folder) in enumerate(APPLIED)
+]
 
 
 def label(part: Path | str) -> str:
@@ -61,7 +66,7 @@ def canonical(objects: Iterable[Json]) -> list[str]:
 
 
 @pytest.mark.tools
-@pytest.mark.parametrize(("tree", "folder"), APPLIED, ids=label)
+@pytest.mark.parametrize(("tree", "folder"), BUILT, ids=label)
 def test_composes_what_kustomize_builds(kustomize: str, tree: Path, folder: str) -> None:
     objects = composed(rendered(tree), folder)
 
@@ -136,7 +141,7 @@ def saved(files: Files, folder: Path) -> Path:
 
 @pytest.mark.tools
 @settings(
-    max_examples=30,
+    max_examples=tries(32),
     derandomize=True,
     database=None,
     deadline=None,

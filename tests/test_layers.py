@@ -9,7 +9,7 @@ import sys
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -222,32 +222,41 @@ class Module:
     source: str
     tree: ast.Module
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
 
-@cache
-def modules() -> dict[str, Module]:
+    @cached_property
+    def imports(self) -> set[str]:
+        """Whatever the module imports anywhere, with what it takes from it."""
+        found: set[str] = set()
+        for node in self.nodes:
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{self.name} imports by dots"
+                found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        return found
+
+
+def paths() -> dict[str, Path]:
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" and parts[:-1] else parts)
-        source = path.read_text("utf-8")
-        found[name] = Module(name, source, ast.parse(source))
+        found[".".join(parts[:-1] if parts[-1] == "__init__" and parts[:-1] else parts)] = path
     return found
 
 
-def imports(module: Module) -> Iterator[str]:
-    """Name whatever a module imports anywhere, with what it takes from it."""
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{module.name} imports by dots"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+@cache
+def modules() -> dict[str, Module]:
+    sources = {name: path.read_text("utf-8") for name, path in paths().items()}
+    return {name: Module(name, source, ast.parse(source)) for name, source in sources.items()}
 
 
 def own_imports(module: Module) -> set[str]:
     """Name the modules of the package that a module imports."""
     found = set()
-    for name in imports(module):
+    for name in module.imports:
         own = name.removeprefix("generator.")
         if own != name or name == "generator":
             known = (own, own.rpartition(".")[0] or "__init__")
@@ -260,7 +269,7 @@ def rank(name: str) -> int:
     return found
 
 
-every_module = pytest.mark.parametrize("name", modules())
+every_module = pytest.mark.parametrize("name", paths())
 
 
 def test_every_module_has_its_layer() -> None:
@@ -282,7 +291,7 @@ def test_a_library_has_one_home(library: str) -> None:
     users = {
         name
         for name, module in modules().items()
-        if any(each.partition(".")[0] == library for each in imports(module))
+        if any(each.partition(".")[0] == library for each in module.imports)
     }
     assert users <= set(HOMES[library].split())
 
@@ -290,7 +299,7 @@ def test_a_library_has_one_home(library: str) -> None:
 def test_no_library_is_used_that_has_no_home() -> None:
     known = {*sys.stdlib_module_names, *HOMES, RECORDS, "generator"}
     for name, module in modules().items():
-        strangers = {each.partition(".")[0] for each in imports(module)} - known
+        strangers = {each.partition(".")[0] for each in module.imports} - known
         assert not strangers, f"{name} imports {strangers}"
 
 
@@ -299,15 +308,14 @@ def test_nothing_below_the_command_line_depends_on_when_or_where_it_runs(name: s
     if name in ("cli", "terminal") or name.startswith("commands.") or _is_apart(name):
         return
     module = modules()[name]
-    taken = set(imports(module)) | {each.rpartition(".")[0] for each in imports(module)}
+    taken = module.imports | {each.rpartition(".")[0] for each in module.imports}
     assert not taken & (OUTSIDE - NETWORK)
-    nodes = ast.walk(module.tree)
-    used = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    used = {ast.unparse(node) for node in module.nodes if isinstance(node, ast.Attribute)}
     assert not (used | taken) & _PRIVATE
 
 
 def test_one_module_reaches_the_network_and_the_command_line_alone_asks_it() -> None:
-    taken = {name: set(imports(module)) for name, module in modules().items()}
+    taken = {name: module.imports for name, module in modules().items()}
     tops = {
         name: {each.partition(".")[0] for each in all_ if not each.startswith("urllib.parse")}
         for name, all_ in taken.items()
@@ -330,7 +338,7 @@ def _is_apart(name: str) -> bool:
 
 @every_module
 def test_only_those_who_have_to_touch_files(name: str) -> None:
-    calls = [node for node in ast.walk(modules()[name].tree) if isinstance(node, ast.Call)]
+    calls = [node for node in modules()[name].nodes if isinstance(node, ast.Call)]
     touching = {_called(call) for call in calls} & _TOUCHING
     assert not touching or name in READERS, f"{name} calls {touching}"
 
@@ -372,7 +380,7 @@ def functions() -> tuple[Function, ...]:
     found = []
     for module in modules().values():
         code = code_lines(module.source)
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 has_docstring = ast.get_docstring(node, clean=False) is not None
                 silent = span(node.body[0]) if has_docstring else set()

@@ -494,6 +494,7 @@ def test_the_file_keeps_its_mode_its_link_and_its_mark(root: Path) -> None:
     assert sorted(path.name for path in (root / "models").iterdir()) == ["churn.yaml", "shared.txt"]
 
 
+@pytest.mark.slow
 def test_runs_at_once_wait_for_each_other(root: Path) -> None:
     environ = {**os.environ, "GEN_CACHE_DIR": f"{root}.cache"}
     command = (sys.executable, "-m", "generator", "version", "add", "churn")

@@ -120,7 +120,7 @@ def serving(known: Json, seen: list[Any] | None = None) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
@@ -509,7 +509,70 @@ def test_a_source_that_is_added_later_restarts_nothing(root: Path) -> None:
     assert changed == ["argocd/prod/application-fraud.yaml", "models/fraud.yaml"]
 
 
-# MLflow itself
+# MLflow itself, as one process first: a server of its own takes half a minute to start
+
+
+_ANSWER = f'''
+import os, sys
+from mlflow import MlflowClient, server
+from mlflow.entities import Dataset, DatasetInput, InputTag
+from werkzeug.serving import make_server
+
+place = f"sqlite:///{{sys.argv[1]}}/mlflow.db"
+os.environ[server.BACKEND_STORE_URI_ENV_VAR] = place
+os.environ[server.ARTIFACT_ROOT_ENV_VAR] = sys.argv[1]
+client = MlflowClient(place)
+known = client.create_experiment("known", artifact_location=sys.argv[1])
+run = client.create_run(known, tags={{"mlflow.source.git.commit": "{COMMIT}"}}).info.run_id
+for name, context in (("payments", "training"), ("holdout", "eval")):
+    tags = [InputTag("mlflow.data.context", context)]
+    client.log_inputs(run, [DatasetInput(Dataset(name, "8f3c21aa", "local", "{{}}"), tags)])
+client.create_registered_model("fraud")
+for number in (1, 2):
+    client.create_model_version("fraud", source=f"s3://models/fraud/{{number}}", run_id=run)
+client.set_registered_model_alias("fraud", "champion", "2")
+answering = make_server("127.0.0.1", 0, server.app)
+print(answering.port, run, flush=True)
+answering.serve_forever()
+'''
+
+
+@pytest.fixture
+def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Let MLflow answer without the servers and workers around it: its address, and its run."""
+    folder = tmp_path_factory.mktemp("answering")
+    command = [str(peers.program("python")), "-W", "ignore", "-c", _ANSWER, str(folder)]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        assert process.stdout
+        try:
+            said = process.stdout.readline().split()
+            assert len(said) == 2, (folder / "log").read_text()
+            yield f"http://127.0.0.1:{said[0]}", said[1]
+        finally:
+            process.terminate()
+
+
+@pytest.mark.peers
+def test_mlflow_says_what_a_version_is(answering: tuple[str, str], root: Path) -> None:
+    address, known_run = answering
+    assert_resolved("models:/fraud@champion", address, known_run, root)
+    found = add(root, "models:/fraud/9", "--tracking-uri", address)
+    assert found.code == 1
+    assert "knows no version 9 of the model `fraud`" in found.err
+
+
+def assert_resolved(uri: str, address: str, run: str, root: Path) -> None:
+    found = add(root, uri, "--tracking-uri", address)
+    assert found.code == 0, found.err
+    written = yaml.safe_load((root / "models/fraud.yaml").read_text())["versions"]["v5"]
+    source = written["source"]
+    assert written["uri"] == "s3://models/fraud/2"
+    assert (source["registry"], source["run"]) == ("models:/fraud/2", run)
+    assert source["commit"] == COMMIT
+    assert [each.partition("@")[0] for each in source["datasets"]] == ["payments"]
 
 
 @pytest.fixture(scope="module")
@@ -590,21 +653,16 @@ def registered(mlflow: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 @pytest.mark.parametrize("uri", ["models:/fraud@champion", "models:/fraud/2"])
 def test_mlflow_resolves_a_version(
     uri: str, mlflow: str, registered: dict[str, str], root: Path
 ) -> None:
-    found = add(root, uri, "--tracking-uri", mlflow)
-    assert found.code == 0, found.err
-    written = yaml.safe_load((root / "models/fraud.yaml").read_text())["versions"]["v5"]
-    source = written["source"]
-    assert written["uri"] == "s3://models/fraud/2"
-    assert (source["registry"], source["run"]) == ("models:/fraud/2", registered["run"])
-    assert source["commit"] == COMMIT
-    assert [each.partition("@")[0] for each in source["datasets"]] == ["payments"]
+    assert_resolved(uri, mlflow, registered["run"], root)
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 def test_mlflow_finds_what_was_logged(mlflow: str, registered: dict[str, str], root: Path) -> None:
     for uri in (
         "models:/fraud/1",
@@ -617,6 +675,7 @@ def test_mlflow_finds_what_was_logged(mlflow: str, registered: dict[str, str], r
 
 
 @pytest.mark.peers
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("uri", "said"),
     [

@@ -182,6 +182,7 @@ def test_a_canary_that_waits_gets_nothing(site: Site) -> None:
     assert site.branches() == ["refs/heads/main"]
 
 
+@pytest.mark.slow
 def test_without_gh_the_command_is_printed(site: Site) -> None:
     ran = asked(site, HEALTHY_SERVER, GH="no-such-gh")
     assert ran.returncode == 0
@@ -191,6 +192,7 @@ def test_without_gh_the_command_is_printed(site: Site) -> None:
     assert site.branches() == ["refs/heads/main"]
 
 
+@pytest.mark.slow
 def test_without_an_answer_the_run_fails(site: Site) -> None:
     ran = asked(site, answering(500))
     assert ran.returncode == 1

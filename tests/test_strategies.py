@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from helpers import ENVIRONMENT, problems_of
+from helpers import ENVIRONMENT, problems_of, tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -536,7 +536,7 @@ def composed_into(found: list[Json], spec: Document, strategy: str) -> None:
 
 
 @given(walks())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(150), deadline=None)
 def test_a_walk_never_restarts_what_stays(walk: Walk) -> None:
     block: Block = {"version": "v1"}
     objects = objects_of(spoken(model(block, **walk.said), walk.strategy), walk.strategy)

@@ -13,6 +13,8 @@ import pytest
 
 from generator import __version__
 
+pytestmark = pytest.mark.slow
+
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
 
 

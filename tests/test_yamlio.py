@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import tries
 from hostile import BOUNDED, assert_read, collections, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -212,13 +213,13 @@ def assert_only_yaml_errors(text: str) -> None:
         assert found.message
 
 
-@settings(BOUNDED, max_examples=150)
+@settings(BOUNDED, max_examples=tries(150))
 @given(st.one_of(st.text(), st.lists(st.sampled_from(MARKUP), max_size=25).map("".join)))
 def test_no_text_raises_anything_but_yaml_errors(text: str) -> None:
     assert_only_yaml_errors(text)
 
 
-@settings(BOUNDED, max_examples=200)
+@settings(BOUNDED, max_examples=tries(200))
 @given(
     st.sampled_from(SPECS),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8), st.sampled_from(MARKUP)), max_size=6),
@@ -337,7 +338,7 @@ LINES = (
 )
 
 
-@settings(BOUNDED, max_examples=600)
+@settings(BOUNDED, max_examples=tries(600))
 @given(
     st.lists(st.tuples(st.integers(0, 90), st.integers(0, 3), st.sampled_from(SIMPLE)), max_size=4)
 )

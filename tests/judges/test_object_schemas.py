@@ -18,6 +18,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
+from helpers import sampled
 
 from generator.objects import object_schemas
 
@@ -144,7 +145,7 @@ def _name(kind: object_schemas.Kind) -> str:
     return kind[1]
 
 
-every_kind = pytest.mark.parametrize("kind", KINDS, ids=_name)
+every_kind = pytest.mark.parametrize("kind", sampled(KINDS, 5), ids=_name)
 
 
 def _ours(kind: object_schemas.Kind, kubernetes: str = KUBERNETES) -> dict[str, Any]:
@@ -270,6 +271,7 @@ def test_a_newer_kubernetes_adds_no_field_that_the_definition_lacks(
     assert _unexplained(_shape_differences(shared, kind, newest)) == {}
 
 
+@pytest.mark.slow
 def test_every_known_difference_still_exists(shared: Path) -> None:
     found = {
         where
