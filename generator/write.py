@@ -118,12 +118,14 @@ class Tree:
             self.keep(root)
 
     def leftovers(self, paths: Iterable[str]) -> Iterator[Change]:
-        """Find what stands in the folders of files that were put, is gen's and was not put."""
+        """Find what stands in the folders of files that were put, is gen's and was not put.
+
+        Nothing of these folders is remembered: they are one subject's, which is done with them.
+        """
         for folder in dict.fromkeys(path.rpartition("/")[0] for path in paths):
             if folder.startswith(f"{OWNED[0]}/"):
-                listing = self._folders[folder]
-                left = sorted(self._left_in(folder, listing))
-                listing.names.clear()
+                left = sorted(self._left_in(folder, self._folders.pop(folder)))
+                self._staged.discard(folder)
                 yield from self._deletable(left)
 
     def delete(self, path: str) -> None:

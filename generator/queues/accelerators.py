@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 _MEMORY_LABELS = ("nvidia.com/gpu.memory", "karpenter.k8s.aws/instance-gpu-memory")
 """Labels that hold the memory of one GPU in MiB."""
@@ -78,6 +79,7 @@ def _product(labels: Mapping[str, str]) -> str:
     return next((labels[label] for label in _PRODUCT_LABELS if label in labels), "")
 
 
+@lru_cache(256)
 def _of_product(product: str) -> int | None:
     named = _IN_NAME.search(product)
     if named:

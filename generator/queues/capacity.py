@@ -50,6 +50,7 @@ class Capacity:
         self._placements: dict[frozenset[tuple[Kind, int]], Placement] = {}
         self._alones: dict[_Same, Outcome | None] = {}
         self._ceilings: dict[_Same, Outcome | None] = {}
+        self._largest_nodes: dict[str, int] = {}
 
     def kind(self, asked: Demand, pods: Pods) -> Kind:
         """Describe Pods as Kueue sees them."""
@@ -273,9 +274,16 @@ class Capacity:
         return [asked for asked in demands if self.ceiling(asked) is None]
 
     def _is_larger_than_a_node(self, asked: Demand) -> bool:
-        flavor = self.environment.flavors.get(asked.flavor)
-        nodes = nodes_of(self.environment, flavor) if flavor else []
-        return bool(nodes) and _largest(asked) > max(nodes)[0]
+        return 0 < self._largest_node(asked.flavor) < _largest(asked)
+
+    def _largest_node(self, name: str) -> int:
+        """Count the accelerators of a flavor's largest node; 0 where its nodes are not known."""
+        known = self._largest_nodes.get(name)
+        if known is None:
+            flavor = self.environment.flavors.get(name)
+            nodes = nodes_of(self.environment, flavor) if flavor else []
+            known = self._largest_nodes[name] = max(nodes)[0] if nodes else 0
+        return known
 
     def _quota(self, rows: list[Row], modest: list[Row]) -> Iterator[Outcome]:
         short: set[Kind] = set()
