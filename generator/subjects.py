@@ -252,34 +252,35 @@ class Repository:
         objects = kustomize.composed(platform, plan.platform_path(name))
         return Composed(name, None, [*objects, *(file.data for file in delivery)])
 
-    def short_of(self, demands: Iterable[tuple[str, str]]) -> list[Problem]:
+    def short_of(self, demands: Collection[tuple[str, str]]) -> list[Problem]:
         """Find what does not fit together, given each model's demands, a line per environment.
 
-        A part of the fleet says nothing of the whole.
+        A part of the fleet says nothing of the whole. One environment's demands are in memory at a
+        time.
         """
         if self.selection != EVERYTHING:
             return []
-        asked = [
-            demand.unpacked(model, line) for model, lines in demands for line in lines.splitlines()
+        return [
+            problem
+            for environment in self.environments.values()
+            for problem in self._short_in(environment, demand.of_environment(environment, demands))
         ]
-        short = [
-            catalogue.of_outcome(outcome, self.environments[outcome.environment])
-            for outcome in capacity.of_fleet(self.environments, asked)
-        ]
-        return [*short, *self._beyond_quotas(asked)]
 
-    def _beyond_quotas(self, asked: list[Demand]) -> Iterator[Problem]:
+    def _short_in(self, environment: Environment, asked: list[Demand]) -> Iterator[Problem]:
+        for outcome in capacity.of_fleet({environment.name: environment}, asked):
+            yield catalogue.of_outcome(outcome, environment)
+        yield from self._beyond_quotas(environment, asked)
+
+    def _beyond_quotas(self, environment: Environment, asked: list[Demand]) -> Iterator[Problem]:
         """Compare ResourceQuotas with what all models ask for, where each was written."""
-        for name, environment in self.environments.items():
-            own = [each for each in asked if each.environment == name]
-            for rule, found in quota_objects.short_of(environment, own):
-                yield catalogue.problem(rule, found)
-            for item in self._own_quotas(environment):
-                for rule, spot in quota_objects.short_in(item, environment, own):
-                    planned = plan.platform(environment, self._engine.extras("platform"))
-                    path = plan.platform_path(name)
-                    where = self._traces.where(self._files(planned), item, spot.pointer, path)
-                    yield Problem(rule.code, spot.message, where, spot.hint, rule.severity)
+        for rule, found in quota_objects.short_of(environment, asked):
+            yield catalogue.problem(rule, found)
+        for item in self._own_quotas(environment):
+            for rule, spot in quota_objects.short_in(item, environment, asked):
+                planned = plan.platform(environment, self._engine.extras("platform"))
+                path = plan.platform_path(environment.name)
+                where = self._traces.where(self._files(planned), item, spot.pointer, path)
+                yield Problem(rule.code, spot.message, where, spot.hint, rule.severity)
 
     def _own_quotas(self, environment: Environment) -> list[Json]:
         """Give the ResourceQuotas of own templates, beside that of the environment's document."""

@@ -34,7 +34,7 @@ _Place = tuple[int, int | Slot, tuple[str, ...]]
 """Which file's values, which of them, and the keys within it."""
 
 _CACHED = 4096
-_KNOWN = 2048
+_KNOWN = 1024
 """Values that are remembered of one place: most come from a few, and some never come again."""
 _SCALARS = frozenset((str, int, float, bool))
 

@@ -8,7 +8,7 @@ and surge Pod is admitted or waits on its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 
@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from generator.documents import Json
 from generator.inventory import namespaces
+from generator.inventory.records import Environment
 from generator.records import Component, Release, RollingUpdate, Variant
 from generator.serving import language_models as llm
 from generator.serving import runtimes
@@ -329,6 +330,16 @@ def packed(demand: Demand) -> str:
         for p in demand.pods
     )
     return " ".join((*head, *pods))
+
+
+def of_environment(environment: Environment, demands: Iterable[tuple[str, str]]) -> list[Demand]:
+    """Read back what models ask of one environment, given each model's lines."""
+    return [
+        unpacked(model, line)
+        for model, lines in demands
+        for line in lines.splitlines()
+        if line.split(" ", 2)[1] == environment.name
+    ]
 
 
 def unpacked(model: str, line: str) -> Demand:
