@@ -20,6 +20,9 @@ from generator.objects import kustomize
 from generator.problems import Problem, Where
 from generator.records import Need, Release
 
+_PARTS = 16
+"""Parts that claims are compared in."""
+
 DELIVERY = "argocd"
 """Stands for the cluster that Argo CD runs in, whatever its address."""
 
@@ -118,8 +121,12 @@ class Fleet:
         ]
 
     def _twice(self) -> set[int]:
-        ordered = sorted(self._claims)
-        return {left for left, right in pairwise(ordered) if left == right}
+        """Find what is claimed twice, part by part: as numbers, claims take five times the room."""
+        parts = [array("Q") for _ in range(_PARTS)]
+        for claim in self._claims:
+            parts[claim % _PARTS].append(claim)
+        ordered = map(sorted, parts)
+        return {left for part in ordered for left, right in pairwise(part) if left == right}
 
     def _claimants(self, claims: set[int]) -> Iterator[str]:
         start = 0
