@@ -571,8 +571,9 @@ def _command_line() -> str:
     streams = (
         "Results go to stdout, everything else to stderr. Colour is for people: a pipe gets none, "
         "and `NO_COLOR` turns it off. `gen render` keeps what it proved in the user's cache "
-        "folder, or in `GEN_CACHE_DIR`; without it, a run comes to the same result. What gen compiles "
-        "of its own templates and schemas stands beside Python's bytecode, where Python writes any."
+        "folder, or in `GEN_CACHE_DIR`; without it, a run comes to the same result. What gen "
+        "compiles of its own templates and schemas stands beside Python's bytecode, where Python "
+        "writes any."
     )
     return _page("Command line", _paragraphs(group.help), f"{exits} {streams}", *parts)
 
