@@ -64,6 +64,12 @@ def test_the_requirements_name_this_gen(tmp_path: Path) -> None:
     assert f"\ngen-manifests=={version}\n" in (tmp_path / "requirements.txt").read_text()
 
 
+def test_init_writes_here_unless_told_where(tmp_path: Path) -> None:
+    assert gen("init", root=tmp_path).code == 0
+    assert (tmp_path / "models" / "iris.yaml").exists()
+    assert gen("render", root=tmp_path).code == 0
+
+
 def test_init_leaves_a_folder_alone_that_has_one_of_its_files(tmp_path: Path) -> None:
     before = begun(write_tree(tmp_path, {"README.md": "mine\n", "models/own.yaml": "own\n"}))
     for named, path in ((".", "README.md"), (str(tmp_path), f"{tmp_path}/README.md")):

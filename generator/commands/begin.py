@@ -11,7 +11,12 @@ from generator.commands.shared import root_option, selected, today
 
 
 @click.command()
-@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+@click.argument(
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    metavar="[DIR]",
+)
 @click.option(
     "--ci",
     "runners",
@@ -22,7 +27,8 @@ from generator.commands.shared import root_option, selected, today
 def init(directory: Path, runners: tuple[str, ...]) -> None:
     """Write a repository to start from: an environment, a model, a README.
 
-    No file is ever overwritten: if one is in the way, nothing is written.
+    It goes into DIR, or here without it. No file is ever overwritten: if one is
+    in the way, nothing is written.
     """
     from generator import start, write
 
