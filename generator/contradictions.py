@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 
 from generator import naming, settings
 from generator.aspects import registry as aspects
@@ -320,7 +320,6 @@ def _flavors(name: str, usable: list[str]) -> str:
     return suggestion(name, usable) if usable else "the environment has no accelerators at all"
 
 
-Amount = str | int | float
 _LEAST_MEMORY, _MOST_CPU = 2**20, 1024
 
 
@@ -336,18 +335,13 @@ def _amounts(merged: Settings, sized: tuple[str, ...]) -> Iterator[Problem]:
     for block, amounts in (((), resources), (("limits",), resources.get("limits", {}))):
         place = (*sized, *block)
         memory, cpu = amounts.get("memory"), amounts.get("cpu")
-        if memory is not None and _is_below(memory, _LEAST_MEMORY):
+        if memory is not None and quantities.is_less(memory, _LEAST_MEMORY):
             message = f"{memory} of memory is less than a MiB: {_unit(str(memory))}"
             yield merged.problem("E204", message, (*place, "memory"), _more(str(memory)))
-        if cpu is not None and _is_below(_MOST_CPU, cpu):
+        if cpu is not None and quantities.is_less(_MOST_CPU, cpu):
             message = f"{cpu} CPU cores are more than a node can have"
             hint = f"did you mean `{cpu}m`?" if str(cpu).isdigit() else "500m is half a core"
             yield merged.problem("E204", message, (*place, "cpu"), hint)
-
-
-@lru_cache(4096, typed=True)
-def _is_below(one: Amount, other: Amount) -> bool:
-    return quantities.parse(one) < quantities.parse(other)
 
 
 def _unit(memory: str) -> str:
@@ -366,7 +360,7 @@ def _limits(merged: Settings, sized: tuple[str, ...]) -> Iterator[Problem]:
     resources = merged.get(*sized) or {}
     for key, limit in resources.get("limits", {}).items():
         request = resources.get(key)
-        if request is not None and _is_below(limit, request):
+        if request is not None and quantities.is_less(limit, request):
             message = f"the {key} limit {limit} is below the request {request}"
             pointer = (*sized, "limits", key)
             yield merged.problem("E303", message, pointer, "a limit is at least the request")

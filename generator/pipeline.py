@@ -244,7 +244,7 @@ class _Run:
 
     def _settle(self, tree: write.Tree, subject: Subject, done: Done) -> None:
         """Tell the tree what a subject came to, wherever that was found out."""
-        tree.keep_all(*done.proof.own(subject.name))
+        tree.keep_all(done.proof.own(subject.name))
         for path in done.deletions:
             tree.delete(path)
 

@@ -229,8 +229,8 @@ class Engine:
         is_own = (self._root / OWN / name).exists()  # through whatever link: the loader refuses it
         key = self._read(name) if is_own else (name, "", "")
         if key not in _CODES:
-            make = partial(self._made, name)
-            code, way = make() if is_own else kept("template", name, make=make)
+            make = partial(self._compiled_anew, name)
+            code, way = self._made(*key) if is_own else kept("template", name, make=make)
             _CODES[key] = code, shortcut.reader(way) if way is not None else None
         return _CODES[key]
 
@@ -238,9 +238,11 @@ class Engine:
         source, filename, _ = self._source(name)
         return name, filename or "", source
 
-    def _made(self, name: str) -> tuple[CodeType, CodeType | None]:
+    def _compiled_anew(self, name: str) -> tuple[CodeType, CodeType | None]:
+        return self._made(*self._read(name))
+
+    def _made(self, name: str, filename: str, source: str) -> tuple[CodeType, CodeType | None]:
         """Compile a template, and its shortcut if it has one."""
-        _, filename, source = self._read(name)
         tree = self._environment.parse(source, name, filename)
         way = shortcut.compiled(tree)
         return self._environment.compile(tree, name, filename), way

@@ -56,13 +56,9 @@ class Proof:
         """List the subject's files."""
         return self.layout.replace(_NAME, name).splitlines()
 
-    def own(self, name: str) -> tuple[list[str], list[str]]:
-        """List what is the subject's alone: folders and single files, and the folders in them."""
-        roots, folders = _own(self.layout)
-        return (
-            [root.replace(_NAME, name) for root in roots],
-            [folder.replace(_NAME, name) for folder in folders],
-        )
+    def own(self, name: str) -> list[str]:
+        """List what is the subject's alone: folders, and files in folders that all share."""
+        return [root.replace(_NAME, name) for root in _own(self.layout)]
 
     @property
     def files(self) -> int:
@@ -104,12 +100,10 @@ _SHARED = 2
 
 
 @lru_cache(256)
-def _own(layout: str) -> tuple[list[str], list[str]]:
+def _own(layout: str) -> list[str]:
     """Say of a layout what `Proof.own` says of a subject."""
-    paths = layout.splitlines()
-    roots = dict.fromkeys("/".join(path.split("/")[: _SHARED + 1]) for path in paths)
-    folders = {path.rpartition("/")[0] for path in paths if path.count("/") > _SHARED}
-    return list(roots), sorted(folders)
+    paths = ("/".join(path.split("/")[: _SHARED + 1]) for path in layout.splitlines())
+    return list(dict.fromkeys(paths))
 
 
 @lru_cache(256)

@@ -252,7 +252,7 @@ class Repository:
         objects = kustomize.composed(platform, plan.platform_path(name))
         return Composed(name, None, [*objects, *(file.data for file in delivery)])
 
-    def short_of(self, demands: Collection[tuple[str, str]]) -> list[Problem]:
+    def short_of(self, demands: Iterable[tuple[str, str]]) -> list[Problem]:
         """Find what does not fit together, given each model's demands, a line per environment.
 
         A part of the fleet says nothing of the whole. One environment's demands are in memory at a
@@ -260,10 +260,13 @@ class Repository:
         """
         if self.selection != EVERYTHING:
             return []
+        lines = demand.by_environment(demands)
         return [
             problem
-            for environment in self.environments.values()
-            for problem in self._short_in(environment, demand.of_environment(environment, demands))
+            for name, environment in self.environments.items()
+            for problem in self._short_in(
+                environment, [demand.unpacked(*line) for line in lines.get(name, ())]
+            )
         ]
 
     def _short_in(self, environment: Environment, asked: list[Demand]) -> Iterator[Problem]:

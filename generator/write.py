@@ -107,13 +107,8 @@ class Tree:
         listing = self._folders.get(folder) or self._open(folder)
         listing.names.discard(name)
 
-    def keep_all(self, roots: Iterable[str], folders: Iterable[str]) -> None:
-        """Leave folders and files of one subject as they are, whatever is known of what they hold.
-
-        `folders` are those of its files within the roots.
-        """
-        for folder in folders:
-            self._folders.pop(folder, None)
+    def keep_all(self, roots: Iterable[str]) -> None:
+        """Leave folders and files as they are, because somebody has compared them already."""
         for root in roots:
             self.keep(root)
 

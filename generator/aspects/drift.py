@@ -119,7 +119,7 @@ def _limits(ask: Ask) -> Iterator[Problem]:
     """Find a limit that is below what is requested, be it said or what a check has anyway."""
     spec = _RESOURCES | (ask.merged.get("drift", "resources") or {})
     for key, limit in spec.get("limits", {}).items():
-        if quantities.parse(limit) < quantities.parse(spec[key]):
+        if quantities.is_less(limit, spec[key]):
             message = f"the {key} limit {limit} is below the request {spec[key]}"
             pointer = ("drift", "resources", "limits", key)
             yield ask.merged.problem("E303", message, pointer, "a limit is at least the request")

@@ -46,7 +46,7 @@ class Quota(Aspect):
             said = [key for key in _ORDER if resource in spec.get(key, {})]
             for lower, upper in pairwise(said):
                 least, most = spec[lower][resource], spec[upper][resource]
-                if quantities.parse(least) > quantities.parse(most):
+                if quantities.is_less(most, least):
                     message = f"`{lower}` {least} is above `{upper}` {most}"
                     pointer = ("limitRange", lower, resource)
                     hint = f"write at most {most}, or raise `{upper}`"

@@ -109,17 +109,11 @@ class _Sort:
     """What has to be looked at in an object of a sort: values by their places, and names."""
 
     def __init__(self, leaves: Iterable[tuple[_Mark, Leaf]], names: Sequence[Any]) -> None:
-        checks = [
+        self._checks = [
             (*mark.place, *_judge(leaf, mark.type))
             for mark, leaf in leaves
             if not leaf.takes_all(mark.type)
         ]
-        self._plain = [
-            (number, slot, known, accepts)
-            for number, slot, keys, known, accepts in checks
-            if slot.__class__ is int and not keys
-        ]
-        self._deep = [check for check in checks if check[1].__class__ is not int or check[2]]
         if not all(isinstance(name, str) for name in names):
             raise UnlikeError
         self._names = names if any(isinstance(name, _Mark) for name in names) else []
@@ -127,12 +121,8 @@ class _Sort:
 
     def accepts(self, values: _Values) -> bool:
         """Say whether an object is surely right."""
-        for number, slot, known, accepts in self._plain:
-            value = values[number][slot]
-            if (known is None or value not in known) and not _takes(value, known, accepts):
-                return False
-        for number, place, keys, known, accepts in self._deep:
-            value = _at(values, number, place, keys)
+        for number, slot, keys, known, accepts in self._checks:
+            value = _at(values, number, slot, keys)
             if (known is None or value not in known) and not _takes(value, known, accepts):
                 return False
         return not self._names or self._pattern == _pattern(["None", *self._named(values)])

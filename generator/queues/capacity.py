@@ -125,11 +125,7 @@ class Capacity:
         if not asked.queue or not self.has_quota(asked):
             return None
         level: Level = "maximum" if asked.is_run else "minimum"
-        key = _same(asked, level)
-        if key not in self._alones:
-            self._alones[key] = self._alone(asked, level)
-        found = self._alones[key]
-        return found and replace(found, models=(asked.model,))
+        return _once(self._alones, self._alone, asked, level)
 
     def has_quota(self, asked: Demand) -> bool:
         """Say whether a model's queue has the flavor that it asks for."""
@@ -153,12 +149,11 @@ class Capacity:
             return None
         if self.alone(asked):
             return None
-        key = _same(asked, "maximum")
-        if key not in self._ceilings:
-            placed = self._placed(_load(self._rows([asked]), "maximum"))
-            self._ceilings[key] = self._outcome("ceiling", placed, {}) if placed.shortage else None
-        found = self._ceilings[key]
-        return found and replace(found, models=(asked.model,))
+        return _once(self._ceilings, self._ceiling, asked, "maximum")
+
+    def _ceiling(self, asked: Demand, level: Level) -> Outcome | None:
+        placed = self._placed(_load(self._rows([asked]), level))
+        return self._outcome("ceiling", placed, {}) if placed.shortage else None
 
     def _is_possible(self, kind: Kind) -> bool:
         """Say whether one Pod of a kind could ever run."""
@@ -373,10 +368,19 @@ def _largest(asked: Demand) -> int:
     return max(pods.accelerators for pods in asked.pods)
 
 
-def _same(asked: Demand, level: Level) -> _Same:
-    """Give the key of all models that ask for the same."""
+def _once(
+    known: dict[_Same, Outcome | None],
+    judge: Callable[[Demand, Level], Outcome | None],
+    asked: Demand,
+    level: Level,
+) -> Outcome | None:
+    """Judge a model, and all that ask for the same only once."""
     sizes = [(p.cpu, p.memory, p.accelerators, _count(p, level)) for p in asked.pods]
-    return asked.queue, asked.flavor, tuple(sizes)
+    key = asked.queue, asked.flavor, tuple(sizes)
+    if key not in known:
+        known[key] = judge(asked, level)
+    found = known[key]
+    return found and replace(found, models=(asked.model,))
 
 
 def _count(pods: Pods, level: Level) -> int:

@@ -8,6 +8,7 @@ and surge Pod is admitted or waits on its own.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
@@ -16,7 +17,6 @@ from msgspec import Struct
 
 from generator.documents import Json
 from generator.inventory import namespaces
-from generator.inventory.records import Environment
 from generator.records import Component, Release, RollingUpdate, Variant
 from generator.serving import language_models as llm
 from generator.serving import runtimes
@@ -332,14 +332,13 @@ def packed(demand: Demand) -> str:
     return " ".join((*head, *pods))
 
 
-def of_environment(environment: Environment, demands: Iterable[tuple[str, str]]) -> list[Demand]:
-    """Read back what models ask of one environment, given each model's lines."""
-    return [
-        unpacked(model, line)
-        for model, lines in demands
-        for line in lines.splitlines()
-        if line.split(" ", 2)[1] == environment.name
-    ]
+def by_environment(demands: Iterable[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+    """Sort each model's lines by the environment that they ask, with the model, and read none."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for model, lines in demands:
+        for line in lines.splitlines():
+            found[line.split(" ", 2)[1]].append((model, line))
+    return found
 
 
 def unpacked(model: str, line: str) -> Demand:

@@ -20,6 +20,12 @@ _QUANTITY = re.compile(
 
 
 @lru_cache(4096, typed=True)
+def is_less(one: str | float, other: str | float) -> bool:
+    """Compare two quantities. Raises ValueError for what is not one."""
+    return parse(one) < parse(other)
+
+
+@lru_cache(4096, typed=True)
 def parse(value: str | float) -> Fraction:
     """Read a quantity into its exact amount: cores, bytes or pieces.
 

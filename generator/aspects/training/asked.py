@@ -180,7 +180,7 @@ def _gpu(block: Block) -> Iterator[Problem]:
 def _limits(block: Block) -> Iterator[Problem]:
     spec = block.get("resources") or {}
     for key, limit in spec.get("limits", {}).items():
-        if key in spec and quantities.parse(limit) < quantities.parse(spec[key]):
+        if key in spec and quantities.is_less(limit, spec[key]):
             message = f"the {key} limit {limit} is below the request {spec[key]}"
             hint = "a limit is at least the request"
             yield _problem(block, "E303", message, ("resources", "limits", key), hint)

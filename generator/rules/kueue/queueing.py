@@ -288,7 +288,7 @@ def _claims(before: Environment, after: Environment) -> Iterator[Finding]:
                 message = f"the claim `{name}` is bound, and its `{key}` never changes"
                 hint = "put it back, or add a volume under another name"
                 yield in_environment(after, pointer, message, hint)
-        if name in old and quantities.parse(spec["size"]) < quantities.parse(old[name]["size"]):
+        if name in old and quantities.is_less(spec["size"], old[name]["size"]):
             message = f"the claim `{name}` has {old[name]['size']}, and a claim never shrinks"
             hint = "put it back, or add a volume under another name"
             yield in_environment(after, ("volumes", name, "size"), message, hint)

@@ -75,7 +75,7 @@ def _below_the_request(resources: Json) -> Iterator[tuple[str, str, str]]:
 def _is_less(one: Any, other: Any) -> bool:
     """Compare two amounts; what is none is not less."""
     try:
-        return quantities.parse(one) < quantities.parse(other)
+        return quantities.is_less(one, other)
     except (ValueError, TypeError):
         return False
 
