@@ -6,8 +6,9 @@ import gc
 import os
 import sys
 
-_GARBAGE = 50_000
-"""Objects between two looks for cycles: records have none, and thousands of them are no reason."""
+_GARBAGE = 200_000
+"""Objects between two looks for cycles: records have none, and what is imported has more objects
+than a look is worth."""
 
 _NARROW = 80
 """Columns below which the help is wrapped anew, by what parses the command line."""

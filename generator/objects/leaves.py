@@ -84,6 +84,7 @@ class Leaves:
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = schema
         self._known: dict[str, Leaf] = {}
+        self._of_nodes: dict[int, Leaf] = {}
 
     def apart(self, data: Any, marks: type[Mark]) -> Iterator[tuple[Mark, Leaf]]:
         """List the marked values within data that is right, each with what judges it alone.
@@ -91,20 +92,29 @@ class Leaves:
         Raises EntangledError where the schema judges a marked value together with others.
         """
         for mark, node in _apart(self._schema, self._schema, data, marks):
-            text = json.dumps(node, sort_keys=True)
-            if text not in self._known:
-                self._known[text] = Leaf(self._schema, node)
-            yield mark, self._known[text]
+            if id(node) not in self._of_nodes:
+                self._of_nodes[id(node)] = self._leaf(_said(self._schema, node))
+            yield mark, self._of_nodes[id(node)]
+
+    def _leaf(self, said: dict[str, Any]) -> Leaf:
+        """Give what judges a place; places of which the schema says the same share it."""
+        text = json.dumps(said, sort_keys=True)
+        if text not in self._known:
+            self._known[text] = Leaf(self._schema, said)
+        return self._known[text]
 
 
 def _apart(
     schema: dict[str, Any], node: Any, data: Any, marks: type[Mark]
 ) -> Iterator[tuple[Mark, dict[str, Any]]]:
-    """Follow data through its schema down to the marks; what holds none has been judged."""
+    """Follow data through its schema down to the marks; what holds none has been judged.
+
+    Gives nodes of the schema itself, which are there for as long as it is.
+    """
     if not isinstance(node, dict) or not _holds(data, marks):
         return
     if isinstance(data, marks):
-        yield data, _said(schema, node)
+        yield data, node
         return
     for keyword, said in node.items():
         if keyword in ("then", "else") and _is_settled(schema, node.get("if", True), data, marks):
