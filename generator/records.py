@@ -291,12 +291,16 @@ class Disruption(Struct, frozen=True):
 
 
 class Serving(Struct, frozen=True):
-    """What is the same for every variant of a release."""
+    """What is the same for every variant of a release.
+
+    `is_chosen` tells that somebody names the runtime or the protocol; the format decides otherwise.
+    """
 
     backend: str
     format: str
     runtime: str
     protocol: str
+    is_chosen: bool
     port: int
     timeout: int
     probes: Probes | None

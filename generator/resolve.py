@@ -121,6 +121,7 @@ def _serving(model: str, merged: Settings, placement: Placement | None) -> Servi
         format=spec.get("format", ""),
         runtime=spec.get("runtime", runtime.name if runtime else ""),
         protocol=spec.get("protocol", runtime.protocol if runtime else ""),
+        is_chosen="runtime" in spec or "protocol" in spec,
         port=spec.get("port", 8080),
         timeout=spec["timeout"],
         probes=_probes(spec.get("probes")),

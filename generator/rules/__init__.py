@@ -17,6 +17,7 @@ from generator.documents import Document, Json
 from generator.inventory.records import Environment
 from generator.problems import Severity, Where
 from generator.records import Release
+from generator.values.identity import Same
 from generator.yamlio import Pointer
 
 
@@ -105,29 +106,63 @@ ModelStepCheck = Callable[[ModelStep], Iterator[Finding]]
 EnvironmentStepCheck = Callable[[EnvironmentStep], Iterator[Finding]]
 
 Trait = str
-"""What most releases are not, and what a rule may be about: `several` live versions, a `gpu`, a
-`queue`, a `query` of PromQL to scale by, `knative`, `keda`, `fetched` by KServe from a storage, the
-name of a backend or of a fact."""
+"""What most releases are not, and what a rule may be about.
+
+`several` live versions, a `gpu`, a `queue`, a `query` of PromQL to scale by, `knative`, `keda`,
+`fetched` by KServe from a storage, a runtime or a protocol that is `chosen`, `variables`, an
+`account`, `probes`, the name of a backend or of a fact, the scheme of an address with its colon.
+Of where it lives: `environment.` and the key of a block of its document, `policy.` and what is
+refused, `queue.` and what is particular about its queue.
+"""
 
 
 def traits(release: Release) -> frozenset[Trait]:
     """Name the traits of a release."""
+    serving, variants, stable = release.serving, release.variants, release.stable
     return _traits(
-        len(release.variants) > 1,
+        len(variants) > 1,
         release.placement is not None,
         bool(release.queue),
-        release.stable.scaling.has_query,
+        stable.scaling.has_query,
         release.strategy == "knative",
-        release.stable.scaling.autoscaler == "keda",
-        release.serving.backend in _FETCHED,
-        names=(release.serving.backend, *release.facts),
+        any([variant.scaling.autoscaler == "keda" for variant in variants]),
+        serving.backend in _FETCHED,
+        serving.is_chosen,
+        any([variant.artifact.env for variant in variants]),
+        bool(serving.service_account),
+        serving.probes is not None,
+        names=(serving.backend, *release.facts),
+        schemes=tuple([variant.artifact.uri.partition(":")[0] for variant in variants]),
+        around=_around(Same(release.environment), release.queue),
     )
 
 
-@lru_cache(64)
-def _traits(*has: bool, names: tuple[str, ...]) -> frozenset[Trait]:
+@lru_cache(1024)
+def _traits(
+    *has: bool, names: tuple[str, ...], schemes: tuple[str, ...], around: frozenset[Trait]
+) -> frozenset[Trait]:
     known = ("several", "gpu", "queue", "query", "knative", "keda", "fetched")
-    return frozenset([*compress(known, has), *names])
+    documents = ("chosen", "variables", "account", "probes")
+    found = compress((*known, *documents), has)
+    return around.union(found, names, (f"{scheme}:" for scheme in schemes))
+
+
+@lru_cache(1024)
+def _around(same: Same[Environment], queue: str) -> frozenset[Trait]:
+    """Name what is particular about an environment and a queue of it."""
+    environment = same.thing
+    policy, own = environment.policy, environment.queues.get(queue)
+    found = {
+        "policy.pinned": policy.pinned_artifacts,
+        "policy.replicas": policy.min_replicas,
+        "policy.awake": not policy.scale_to_zero,
+        "policy.lineage": policy.lineage,
+        "queue.strict": own is not None and own.strategy == "StrictFIFO",
+        "queue.stopped": own is not None and own.stop,
+        "queue.checked": own is not None and own.checks,
+    }
+    blocks = [f"environment.{key}" for key in environment.document.data]
+    return frozenset([*blocks, *compress(found, found.values())])
 
 
 _FETCHED = ("kserve", "kserve-llm")

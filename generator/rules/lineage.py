@@ -21,7 +21,7 @@ _SERVER = "mlflow/mlflow@mlflow/protos/model_registry.proto"
     evidence="mlflow/mlflow@mlflow/protos/service.proto",
     remedy="Add the version from the tracking server: `gen version add MODEL VERSION --uri "
     "models:/<name>/<number>`; or write its `source` by hand.",
-).on_release
+).on_release_with("policy.lineage")
 def _from_nowhere(release: Release) -> Iterator[Finding]:
     if not release.environment.policy.lineage:
         return

@@ -136,7 +136,7 @@ _KEPT = BOOK.error(
 )
 
 
-@_KEPT.on_release
+@_KEPT.on_release_with("account")
 def _name_that_is_kept(release: Release) -> Iterator[Finding]:
     if release.model == "default" and release.serving.service_account:
         message = "the ServiceAccount `default` is of every Pod of the namespace, not of one model"

@@ -24,7 +24,7 @@ _PINNED = BOOK.error(
 )
 
 
-@_PINNED.on_release
+@_PINNED.on_release_with("policy.pinned")
 def _unpinned(release: Release) -> Iterator[Finding]:
     if not release.environment.policy.pinned_artifacts:
         return
@@ -102,7 +102,7 @@ _FEW = BOOK.error(
 )
 
 
-@_FEW.on_release
+@_FEW.on_release_with("policy.replicas")
 def _few_replicas(release: Release) -> Iterator[Finding]:
     least = release.environment.policy.min_replicas
     found = release.stable.scaling.minimum  # what is on trial may well be smaller
@@ -155,7 +155,7 @@ _ASLEEP = BOOK.error(
 )
 
 
-@_ASLEEP.on_release
+@_ASLEEP.on_release_with("policy.awake")
 def _scaled_to_zero(release: Release) -> Iterator[Finding]:
     if release.environment.policy.scale_to_zero:
         return

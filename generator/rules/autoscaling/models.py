@@ -249,7 +249,7 @@ _SILENCING = {
 }
 
 
-@_SWITCHED_OFF.on_release
+@_SWITCHED_OFF.on_release_with("keda")
 def _metric_switched_off(release: Release) -> Iterator[Finding]:
     pattern = _SILENCING.get(release.serving.runtime)
     if pattern is None or any(layer.has(("scaling", "query")) for layer in release.layers):
@@ -274,7 +274,7 @@ _TINY = BOOK.error(
 )
 
 
-@_TINY.on_release
+@_TINY.on_release_with("keda")
 def _threshold_of_nothing(release: Release) -> Iterator[Finding]:
     for variant in release.variants:
         scaling = variant.scaling

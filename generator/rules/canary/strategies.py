@@ -240,7 +240,7 @@ _OWN = BOOK.warning(
 )
 
 
-@_OWN.on_release_with("kserve")
+@_OWN.on_release_with("kserve", "chosen")
 def _name_of_an_own_runtime(release: Release) -> Iterator[Finding]:
     runtime = release.serving.runtime
     is_kserve = release.serving.backend == "kserve"

@@ -297,7 +297,7 @@ _ALL_OF_THE_NODE = BOOK.warning(
 )
 
 
-@_ALL_OF_THE_NODE.on_release
+@_ALL_OF_THE_NODE.on_release_with("variables")
 def _all_of_the_node(release: Release) -> Iterator[Finding]:
     for variant, value in _variables(release, "NVIDIA_VISIBLE_DEVICES"):
         if value not in ("", "none", "void"):

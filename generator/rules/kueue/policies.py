@@ -169,7 +169,7 @@ _BLOCKED = BOOK.warning(
 )
 
 
-@_BLOCKED.on_release_with("queue")
+@_BLOCKED.on_release_with("queue", "queue.strict")
 def _holds_up(release: Release) -> Iterator[Finding]:
     """Look at models alone: for runs, to wait in turn may be what is meant."""
     queue = release.environment.queues.get(release.queue)

@@ -213,7 +213,7 @@ _OUT_OF_BOUNDS = BOOK.error(
 )
 
 
-@_OUT_OF_BOUNDS.on_release
+@_OUT_OF_BOUNDS.on_release_with("environment.limitRange")
 def _model_out_of_bounds(release: Release) -> Iterator[Finding]:
     """Judge by the environment's own LimitRange what a model says itself."""
     bounds = namespaces.limits(release.environment.document)

@@ -75,7 +75,7 @@ _STOPPED = BOOK.warning(
 )
 
 
-@_STOPPED.on_release_with("queue")
+@_STOPPED.on_release_with("queue", "queue.stopped")
 def _stopped(release: Release) -> Iterator[Finding]:
     queue = release.environment.queues.get(release.queue)
     if queue is not None and queue.stop:
@@ -177,7 +177,7 @@ _ELSEWHERE = BOOK.error(
 )
 
 
-@_ELSEWHERE.on_release_with("queue")
+@_ELSEWHERE.on_release_with("queue", "queue.checked")
 def _elsewhere(release: Release) -> Iterator[Finding]:
     for check in _checks(release):
         if check.clusters:

@@ -84,7 +84,7 @@ _READY_WITHIN = 1800
 """Seconds; `waitForPodsReady` has been on by default since Kueue 0.19."""
 
 
-@_SLOW_START.on_release_with("queue")
+@_SLOW_START.on_release_with("queue", "probes")
 def _slow_start(release: Release) -> Iterator[Finding]:
     probes = release.serving.probes
     if not release.queue or probes is None:

@@ -53,7 +53,7 @@ _NO_CLAIM = BOOK.error(
 _PVC = "pvc://"
 
 
-@_NO_CLAIM.on_release
+@_NO_CLAIM.on_release_with("environment.volumes", "pvc:")
 def _no_claim(release: Release) -> Iterator[Finding]:
     known = namespaces.claims(release.environment.document)
     for variant in release.variants if known else ():
@@ -214,7 +214,7 @@ _REFUSED = BOOK.warning(
 _PRIVILEGED, _RESTRICTED = "privileged", "restricted"
 
 
-@_REFUSED.on_release
+@_REFUSED.on_release_with("environment.podSecurity")
 def _refused(release: Release) -> Iterator[Finding]:
     said: Json = release.environment.document.data.get("podSecurity", {})
     standard = said.get("enforce", _PRIVILEGED)

@@ -35,7 +35,7 @@ _BY_METADATA = ("iam.gke.io/gcp-service-account",)
 """Who reads its token from the metadata server; others get it as a file and ask over HTTPS."""
 
 
-@_NO_IDENTITY.on_release
+@_NO_IDENTITY.on_release_with("account", "environment.networkPolicy")
 def _no_identity(release: Release) -> Iterator[Finding]:
     spec = _enabled(release.environment)
     asked = [key for key in _BY_METADATA if key in release.serving.service_account_annotations]
@@ -59,7 +59,7 @@ _ADDRESS = re.compile(r"(https?|hdfs|webhdfs)://([^/:]+)(?::([0-9]+))?(?:/.*)?")
 _PORTS = {"http": 80, "https": 443, "hdfs": 8020, "webhdfs": 9870}
 
 
-@_UNREACHABLE.on_release
+@_UNREACHABLE.on_release_with("environment.networkPolicy")
 def _unreachable(release: Release) -> Iterator[Finding]:
     spec = _enabled(release.environment)
     for variant in release.variants if spec is not None else ():

@@ -179,7 +179,7 @@ def _claim(uri: str) -> str:
     return uri.removeprefix("pvc://").partition("/")[0] if uri.startswith("pvc://") else ""
 
 
-@_CLAIM.on_release_with("fetched")
+@_CLAIM.on_release_with("fetched", "pvc:")
 def _claim_of_many(release: Release) -> Iterator[Finding]:
     pods: dict[str, int] = {}
     for variant in release.variants:

@@ -43,7 +43,7 @@ def _why_unread(variant: Variant) -> tuple[str, str] | None:
     return None
 
 
-@_UNREAD.on_release_with("fetched")
+@_UNREAD.on_release_with("fetched", "account")
 def _secrets_that_nobody_reads(release: Release) -> Iterator[Finding]:
     for variant in release.variants if release.serving.service_account_secrets else ():
         found = _why_unread(variant)
@@ -75,7 +75,7 @@ def _cloud(uri: str) -> str:
     return scheme if scheme in ("s3", "gs") else ""
 
 
-@_STRANGER.on_release_with("fetched")
+@_STRANGER.on_release_with("fetched", "account")
 def _identity_of_another_cloud(release: Release) -> Iterator[Finding]:
     annotations = release.serving.service_account_annotations
     given = {_CLOUDS[key]: key for key in annotations if key in _CLOUDS}
@@ -120,7 +120,7 @@ _VOLUME = BOOK.warning(
 _VOLUMES_SINCE = (1, 35)
 
 
-@_VOLUME.on_release_with("kserve")
+@_VOLUME.on_release_with("kserve", "oci+native:")
 def _image_behind_a_gate(release: Release) -> Iterator[Finding]:
     if minors.parsed(release.environment.kubernetes) >= _VOLUMES_SINCE:
         return

@@ -43,7 +43,7 @@ def _usable(model_format: str) -> str:
     return f"write `runtime: {names[0]}`" if names else "name a runtime of that format"
 
 
-@_FORMAT.on_release_with("kserve")
+@_FORMAT.on_release_with("kserve", "chosen")
 def _runtime_of_another_format(release: Release) -> Iterator[Finding]:
     found = _mismatch(release.serving.runtime, release.serving.format)
     if found:
@@ -84,7 +84,7 @@ def _unspoken(runtime: str, protocol: str, model_format: str) -> tuple[str, str]
     return message, f"{hint}, or `runtime: {other}`" if other else hint
 
 
-@_PROTOCOL.on_release_with("kserve")
+@_PROTOCOL.on_release_with("kserve", "chosen")
 def _protocol_that_is_not_spoken(release: Release) -> Iterator[Finding]:
     serving = release.serving
     found = _unspoken(serving.runtime, serving.protocol, serving.format)
@@ -123,7 +123,7 @@ _UNPACKED = {
 """Runtimes that are in KServe's repository and in no chart of it."""
 
 
-@_UNKNOWN.on_release_with("kserve")
+@_UNKNOWN.on_release_with("kserve", "chosen")
 def _runtime_that_is_not_shipped(release: Release) -> Iterator[Finding]:
     found = _not_shipped(release.serving.runtime)
     if found:
@@ -146,7 +146,7 @@ _MULTINODE = BOOK.warning(
 )
 
 
-@_MULTINODE.on_release_with("kserve")
+@_MULTINODE.on_release_with("kserve", "chosen")
 def _multinode_without_workers(release: Release) -> Iterator[Finding]:
     if release.serving.runtime == runtimes.MULTINODE:
         message = f"`{runtimes.MULTINODE}` needs `workerSpec`, which only an own template writes"
@@ -172,7 +172,7 @@ def _grpc(runtime: str, protocol: str) -> tuple[str, str] | None:
     return message, f"write `protocol: {rest}`, or add the port `h2c` in an own template"
 
 
-@_GRPC.on_release_with("kserve")
+@_GRPC.on_release_with("kserve", "chosen")
 def _grpc_without_a_port(release: Release) -> Iterator[Finding]:
     found = _grpc(release.serving.runtime, release.serving.protocol)
     if found:

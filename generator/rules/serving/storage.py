@@ -194,7 +194,7 @@ _PREFIX = BOOK.warning(
 )
 
 
-@_PREFIX.on_release_with("fetched")
+@_PREFIX.on_release_with("fetched", "s3:")
 def _address_that_others_begin_with(release: Release) -> Iterator[Finding]:
     for place, uri in _uris(release):
         if not uri.startswith("s3://") or uri.endswith("/") or "." in uri.rpartition("/")[2]:

@@ -30,7 +30,7 @@ _WHY_PYTHON = "KServe refuses a model that sets PYTHONPATH: it would load code o
 _NO_PYTHON = "remove it; what is needed on the path belongs into the runtime's image"
 
 
-@_BLOCKED.on_release_with("kserve")
+@_BLOCKED.on_release_with("kserve", "variables")
 def _python_path(release: Release) -> Iterator[Finding]:
     if release.serving.backend != "kserve":
         return
@@ -56,7 +56,7 @@ _RESERVED = BOOK.error(
 _KNATIVES = frozenset({"PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVISION"})
 
 
-@_RESERVED.on_release_with("knative")
+@_RESERVED.on_release_with("knative", "variables")
 def _variable_of_knative(release: Release) -> Iterator[Finding]:
     if release.strategy != "knative":
         return
@@ -130,7 +130,7 @@ def _is_told(name: str, value: str) -> bool:
     return name in CREDENTIALS and bool(value) and not looks_secret(value)
 
 
-@_SECRET.on_release
+@_SECRET.on_release_with("variables")
 def _secret_in_git(release: Release) -> Iterator[Finding]:
     for variant in release.variants:
         for entry in variant.artifact.env:

@@ -48,7 +48,7 @@ def _is_secret(name: str, value: str) -> bool:
     return bool(_A_TOKEN.search(name) and _RANDOM.fullmatch(value))
 
 
-@_SECRET.on_release
+@_SECRET.on_release_with("variables")
 def _value_of_a_secret(release: Release) -> Iterator[Finding]:
     for variant in release.variants:
         for entry in variant.artifact.env:
