@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -457,10 +457,9 @@ def _simple(text: str) -> Any:
     root: dict[str, Any] = {}
     holder: Any = root
     around: list[tuple[int, Any]] = []
-    for line in filter(None, text.split("\n")):
-        if line.lstrip(" ").startswith("#"):
-            continue
-        indent, key, value, is_open = _simple_line(line)
+    for line in _said(text):
+        read = _simple_line if len(line) > _SHORT else _lately_read
+        indent, key, value, is_open = read(line)
         if awaiting is not None and indent + (key is None) > at:
             around.append((at, holder))
             holder[awaiting] = [] if key is None else {}
@@ -469,9 +468,22 @@ def _simple(text: str) -> Any:
             at, holder = around.pop()
         if indent != at or len(around) >= DEPTH_LIMIT - 1:
             raise _NotSimpleError
-        _simply_put(holder, key, value)
+        if holder.__class__ is list:
+            _append(holder, key, value)
+        elif key is None or key in holder:
+            raise _NotSimpleError
+        else:
+            holder[key] = value
         awaiting = key if is_open else None
     return root or _no_root()
+
+
+def _said(text: str) -> Iterable[str]:
+    """Give the lines of a text that say something."""
+    lines = filter(None, text.split("\n"))
+    if "#" not in text:
+        return lines
+    return [line for line in lines if not line.lstrip(" ").startswith("#")]
 
 
 def _no_root() -> NoReturn:
@@ -492,16 +504,15 @@ def _simple_line(line: str) -> tuple[int, str | None, Any, bool]:
     return len(spaces), key, value, False
 
 
-def _simply_put(holder: Any, key: str | None, value: Any) -> None:
-    """Put an item into a list, or a key, no second time, into a mapping."""
-    if holder.__class__ is list:
-        if key is not None or value is None:
-            raise _NotSimpleError
-        holder.append(value)
-    elif key is None or key in holder:
+_SHORT = 100
+_lately_read = lru_cache(4096)(_simple_line)
+"""Reads a short line: the specs of a fleet say most things in the same words."""
+
+
+def _append(items: list[Any], key: str | None, value: Any) -> None:
+    if key is not None or value is None:
         raise _NotSimpleError
-    else:
-        holder[key] = value
+    items.append(value)
 
 
 class Position(Struct, frozen=True):
