@@ -22,7 +22,7 @@ from generator.problems import Problem
 from generator.records import NAMED, Strategy
 from generator.scaling import autoscaling
 from generator.schema import suggestion
-from generator.serving import native
+from generator.serving import components, native
 from generator.settings import Settings
 from generator.values import minors, quantities
 
@@ -138,7 +138,7 @@ def of_release(
     yield from refused or _sharing(model, environment, merged, strategy)
     yield from _queue(environment, merged)
     yield from _gpu(environment, merged)
-    for block in _SIZED:
+    for block in _sized(merged):
         yield from _amounts(merged, (*block, "resources"))
         yield from _limits(merged, (*block, "resources"))
     yield from _scaling(model, environment, merged, strategy)
@@ -323,8 +323,10 @@ def _flavors(name: str, usable: list[str]) -> str:
 _LEAST_MEMORY, _MOST_CPU = 2**20, 1024
 
 
-_SIZED = (("serving",), ("serving", "transformer"), ("serving", "explainer"))
-"""The blocks that may say how much one of their Pods gets."""
+def _sized(merged: Settings) -> Iterator[tuple[str, ...]]:
+    """Lead to the blocks that may say how much one of their Pods gets."""
+    yield ("serving",)
+    yield from (("serving", each) for each in components.KINDS if each in merged.serving)
 
 
 def _amounts(merged: Settings, sized: tuple[str, ...]) -> Iterator[Problem]:

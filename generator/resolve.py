@@ -7,6 +7,7 @@ arguments. What cannot be resolved is a problem on the line that asked for it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from generator import contradictions, naming, settings
@@ -215,16 +216,22 @@ def _artifact(model: Document, merged: Settings, version: str, strategy: Strateg
     variables = merged.get("serving", "env") | spec.get("env", {})
     if strategy == "route":
         args, variables = _served_as(model.name, merged, args, variables)
-    env: list[Json] = [{"name": name, "value": value} for name, value in variables.items()]
+    env, elsewhere = _listed(tuple(variables.items())), pods.variables(merged)
     return Artifact(
         version=version,
         uri=spec.get("uri", ""),
         image=spec.get("image", ""),
         args=backends.of(merged).arguments(args),
         env=env,
-        variables=[*env, *pods.variables(merged)],
+        variables=[*env, *elsewhere] if elsewhere else env,
         source=spec.get("source", {}),
     )
+
+
+@lru_cache(4096, typed=True)
+def _listed(variables: tuple[tuple[str, Any], ...]) -> list[Json]:
+    """List variables as a container does; models that say the same share one result."""
+    return [{"name": name, "value": value} for name, value in variables]
 
 
 def _served_as(

@@ -155,11 +155,10 @@ def _live_layer(model: Document, environment: str) -> Layer:
 
 def merge(under: Json, over: Json) -> Json:
     """Merge two maps key by key; what is not a map in both is replaced whole."""
-    merged = dict(under)
+    merged = under.copy()
     for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(below, dict) and isinstance(value, dict)
-        merged[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+        below = merged.get(key) if value.__class__ is dict else None
+        merged[key] = merge(below, value) if below.__class__ is dict else value
     return merged
 
 

@@ -26,7 +26,7 @@ def autoscaler(settings: Settings, *, knative: bool) -> Autoscaler:
     by_resource = settings.scaling["metric"] in _RESOURCE_METRICS
     if knative:
         return "knative-hpa" if by_resource else "kpa"
-    is_triggered = bool(settings.get(*triggers.KEY))
+    is_triggered = bool(settings.scaling.get("triggers"))
     if settings.serving["backend"] == "deployment":
         return "hpa" if by_resource and not is_triggered else "keda"
     if settings.scaling["min"] == settings.scaling["max"]:

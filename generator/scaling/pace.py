@@ -8,6 +8,7 @@ of a ScaledObject (kedacore/keda@apis/keda/v1alpha1/scaledobject_types.go) and o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from generator.documents import Json
 from generator.problems import Problem
@@ -51,10 +52,17 @@ def fallback(settings: Settings, version: str) -> Json:
     if not triggers.may_fail(settings):
         return {}
     said = settings.get("scaling", "fallback") or {}
+    replicas = said.get("replicas", max(1, settings.scaling["min"]))
+    holds = minors.parsed(version) >= _HOLDING
+    return _held(said.get("failureThreshold", 3), replicas, holds=holds)
+
+
+@lru_cache(256)
+def _held(failures: int, replicas: int, *, holds: bool) -> Json:
     return {
-        "failureThreshold": said.get("failureThreshold", 3),
-        "replicas": said.get("replicas", max(1, settings.scaling["min"])),
-        **({"behavior": "currentReplicasIfHigher"} if minors.parsed(version) >= _HOLDING else {}),
+        "failureThreshold": failures,
+        "replicas": replicas,
+        **({"behavior": "currentReplicasIfHigher"} if holds else {}),
     }
 
 

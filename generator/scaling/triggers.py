@@ -41,7 +41,7 @@ class Trigger(NamedTuple):
 def written(settings: Settings) -> list[Trigger]:
     """List the triggers of a model in an environment, in order."""
     found = []
-    for index, each in enumerate(settings.get(*KEY) or ()):
+    for index, each in enumerate(settings.scaling.get(KEY[-1]) or ()):
         ((kind, spec),) = each.items()
         found.append(Trigger(kind, spec, (*KEY, index, kind)))
     return found
@@ -56,7 +56,7 @@ def is_measured(settings: Settings) -> bool:
     """Say whether the metric decides too: beside triggers, only one that somebody wrote."""
     if settings.scaling["metric"] == "none":
         return False
-    if not settings.get(*KEY):
+    if not settings.scaling.get(KEY[-1]):
         return True
     return settings.layers[settings.rank("scaling", "metric")].document is not None
 

@@ -11,6 +11,7 @@ from generator.documents import Json
 from generator.inventory.records import Flavor
 from generator.records import Claim, Placement
 from generator.values import quantities
+from generator.values.identity import Same
 
 _RESOURCES = ("cpu", "memory")
 
@@ -20,7 +21,12 @@ def placement(flavors: Mapping[str, Flavor], gpu: Json | None) -> Placement | No
     count = gpu.get("count", 1) if gpu else 0
     if not gpu or not count:
         return None
-    flavor = flavors[gpu["flavor"]]
+    return _placed(Same(flavors[gpu["flavor"]]), count)
+
+
+@lru_cache(256)
+def _placed(same: Same[Flavor], count: int) -> Placement:
+    flavor = same.thing
     return Placement(
         flavor.name,
         flavor.resource,
