@@ -28,7 +28,7 @@ def rendered(root: Path) -> Iterator[list[RenderedFile]]:
     """Render a fleet, one list of files for each environment and model. Raises GenError."""
     repository = Repository(root, EVERYTHING)
     for subject in repository.subjects:
-        found = repository.rendered(subject)
+        (found,) = repository.rendered([subject])
         wrong = errors(found.problems)
         if wrong:
             raise GenError(wrong)

@@ -1,9 +1,10 @@
-"""The seven stages in order, one subject at a time, so that memory does not grow with the fleet."""
+"""The seven stages in order, a few subjects at a time: memory does not grow with the fleet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -18,7 +19,14 @@ from generator.problems import GenError, Problem, errors, merged
 from generator.records import Release
 from generator.rules import catalogue
 from generator.state import Memory, Proof
-from generator.subjects import EVERYTHING, OWN_SCHEMAS, Repository, Selection, Subject
+from generator.subjects import (
+    EVERYTHING,
+    OWN_SCHEMAS,
+    Rendered,
+    Repository,
+    Selection,
+    Subject,
+)
 
 Progress = Callable[[int, int], None]
 """Told how many of how many subjects are done."""
@@ -42,6 +50,14 @@ class Done(Struct, frozen=True):
     changes: Changes
     deletions: list[str]
     proof: Proof
+
+
+class _Put(NamedTuple):
+    """What came of the files of a subject."""
+
+    problems: list[Problem]
+    changes: Changes
+    deletions: list[str]
 
 
 def _silent(done: int, total: int) -> None:
@@ -264,29 +280,40 @@ class _Run:
         """Count the changes of a subject; no process tells more of them than are shown at last."""
         return Changes(keep_all=self._keep_all, room=max(self._room, 0))
 
-    def _done(self, subject: Subject) -> Done:
-        """Render a subject and put its files, unless something is wrong with it."""
-        source = self._memory.source(subject.path) if self._memory else ""
-        rendered = self._repository.rendered(subject)
-        paths = [file.path for file in rendered.files]
-        problems, changes = list(rendered.problems), self._changes()
-        deletions: list[Change] = []
+    def _done(self, subjects: Sequence[Subject]) -> list[Done]:
+        """Render subjects and put the files of each, unless something is wrong with it."""
+        sources = [self._source(subject) for subject in subjects]
+        rendered = self._repository.rendered(subjects)
+        put = [self._put(each) for each in rendered]
+        return [self._told(*each) for each in zip(subjects, sources, rendered, put, strict=True)]
+
+    def _source(self, subject: Subject) -> str:
+        return self._memory.source(subject.path) if self._memory else ""
+
+    def _put(self, rendered: Rendered) -> _Put:
+        """Put the files of a subject; what stands in their way is a problem of its own."""
+        changes, deletions = self._changes(), list[Change]()
+        problems = list(rendered.problems)
         if self._tree is not None and not errors(problems):
             try:
                 made = [self._tree.put(file) for file in rendered.files]
-                deletions += self._tree.leftovers(paths)
+                deletions += self._tree.leftovers(file.path for file in rendered.files)
                 changes.add([*made, *deletions])
             except GenError as error:
                 problems += error.problems
         self._room -= len(changes.listed)
-        layout = state.layout(paths, subject.name)
+        return _Put(problems, changes, [change.path for change in deletions])
+
+    def _told(self, subject: Subject, source: str, rendered: Rendered, put: _Put) -> Done:
+        """Say of a subject what has to fit through a pipe, and what proves it another time."""
+        layout = state.layout([file.path for file in rendered.files], subject.name)
         proof = Proof(
             source=source,
             output=digest(file.text.encode() for file in rendered.files) if source else "",
             layout=layout,
             releases=rendered.releases,
             objects=rendered.objects,
-            warnings=len(set(problems)),
+            warnings=len(set(put.problems)),
             entries=state.entries(layout),
             claims=fleet.packed(rendered.claims),
             demands="\n".join(rendered.demands),
@@ -294,7 +321,7 @@ class _Run:
             until=rendered.until,
             needs=fleet.packed(each.claim for each in rendered.wanted),
         )
-        return Done(problems, changes, [change.path for change in deletions], proof)
+        return Done(put.problems, put.changes, put.deletions, proof)
 
 
 def _proven(proof: Proof) -> Done:

@@ -6,10 +6,10 @@ import fcntl
 import gc
 import os
 import pickle
+import select
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import cycle
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -27,8 +27,14 @@ FIRST = 4
 """Items done before the fork, so that what they compile and load is there for every process."""
 
 
-_ROUNDS = 12
-"""Rounds after which the first process sits out one."""
+_RUN, _LAST_RUN = 64, 8
+"""Items that are worked on in one go: enough that code and what it looks up stay in the processor's
+caches, and few enough that what is made of them hardly counts in memory. The last runs are short,
+so that all processes end together."""
+
+
+_MOST_RUNS = 4096
+"""Runs whose numbers fit into a pipe at once."""
 
 
 _AHEAD = 1 << 20
@@ -40,35 +46,89 @@ class WorkerError(Exception):
 
 
 def spread(
-    function: Callable[[Item], Result], items: Sequence[Item], jobs: int
+    function: Callable[[Sequence[Item]], Iterable[Result]], items: Sequence[Item], jobs: int
 ) -> Iterator[Result]:
-    """Apply a function to items in up to `jobs` processes, and yield the results in order.
+    """Apply a function to runs of items in up to `jobs` processes, and yield the results in order.
 
-    The function may write files and must not change anything else that the caller looks at.
-    Raises what the function raises in this process, and WorkerError for the others.
+    The function gives a result for each item. It may write files and must not change anything else
+    that the caller looks at. Raises what the function raises in this process, and WorkerError for
+    the others.
     """
     jobs = min(jobs, len(items) // WORTH_A_FORK) if hasattr(os, "fork") else 1
     if jobs < 2:
-        yield from map(function, items)
+        for run in _runs(items, 1):
+            yield from function(run)
         return
-    yield from map(function, items[:FIRST])
-    items = items[FIRST:]
+    yield from function(items[:FIRST])
+    runs = list(_runs(items[FIRST:], jobs))
     gc.freeze()  # what is here by now is shared; collecting it would copy it into every child
-    turns = _turns(len(items), jobs)
     children: list[_Child] = []
     try:
-        for job in range(1, jobs):
-            own = [item for item, turn in zip(items, turns, strict=True) if turn == job]
-            with _undisturbed() as handler:
-                children.append(_Child(function, own, handler))
-        for item, turn in zip(items, turns, strict=True):
-            yield children[turn - 1].result() if turn else function(item)
-        for child in children:
-            child.finish()
+        with _Tickets(len(runs)) as tickets:
+            for _ in range(1, jobs):
+                with _undisturbed() as handler:
+                    children.append(_Child(function, runs, tickets, handler))
+            yield from _in_order(_done(function, runs, tickets, children))
     finally:
         gc.unfreeze()
         for child in children:
             child.end()
+
+
+def _done(
+    function: Callable[[Sequence[Item]], Iterable[Result]],
+    runs: Sequence[Sequence[Item]],
+    tickets: _Tickets,
+    children: Sequence[_Child],
+) -> Iterator[tuple[int, list[Result]]]:
+    """Work on runs as long as there are any, and take what others have done meanwhile."""
+    for number in tickets:
+        yield number, list(function(runs[number]))
+        for child in children:
+            yield from child.ready()
+    for child in children:
+        yield from child.rest()
+
+
+def _in_order(found: Iterable[tuple[int, list[Result]]]) -> Iterator[Result]:
+    """Yield the results of runs in the order of the runs."""
+    following, early = 0, dict[int, list[Result]]()
+    for number, results in found:
+        early[number] = results
+        while following in early:
+            yield from early.pop(following)
+            following += 1
+
+
+def _runs(items: Sequence[Item], jobs: int) -> Iterator[Sequence[Item]]:
+    """Part items into runs: whoever is done with one takes the next."""
+    start, most = 0, max(_RUN, len(items) // _MOST_RUNS)
+    while start < len(items):
+        size = min(most, max(_LAST_RUN, (len(items) - start) // (2 * jobs)))
+        yield items[start : start + size]
+        start += size
+
+
+class _Tickets:
+    """The numbers of runs that nobody works on yet, in a pipe that all processes read."""
+
+    _SIZE = 2
+
+    def __init__(self, count: int) -> None:
+        self._reading, writing = os.pipe()
+        numbers = (number.to_bytes(self._SIZE, "big") for number in range(count))
+        os.write(writing, b"".join(numbers))
+        os.close(writing)
+
+    def __enter__(self) -> _Tickets:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._reading)
+
+    def __iter__(self) -> Iterator[int]:
+        while ticket := os.read(self._reading, self._SIZE):
+            yield int.from_bytes(ticket, "big")
 
 
 @contextmanager
@@ -88,62 +148,87 @@ def _undisturbed() -> Iterator[_Handler]:
             before(*late[0])
 
 
-def _turns(count: int, jobs: int) -> list[int]:
-    """Say which process does which item: neighbours cost alike, so all end together.
-
-    The first one, which takes in the results of all, sits out every so many rounds.
-    """
-    rounds = [*list(range(jobs)) * _ROUNDS, *range(1, jobs)]
-    return [turn for _, turn in zip(range(count), cycle(rounds), strict=False)]
-
-
 class _Child:
-    """A forked process with some of the items."""
+    """A forked process that takes its share of the runs."""
 
     def __init__(
-        self, function: Callable[[Item], Any], items: Sequence[Item], handler: _Handler
+        self,
+        function: Callable[[Sequence[Item]], Iterable[Any]],
+        runs: Sequence[Sequence[Item]],
+        tickets: _Tickets,
+        handler: _Handler,
     ) -> None:
-        reading, writing = os.pipe()
+        self._pipe, writing = os.pipe()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _AHEAD)
         self._process = os.fork()
         if not self._process:
-            os.close(reading)
+            os.close(self._pipe)
             signal.signal(signal.SIGINT, handler)
-            _work(function, items, writing)
+            _work(function, runs, tickets, writing)
         os.close(writing)
-        self._pipe = os.fdopen(reading, "rb")
 
-    def result(self) -> Any:
-        """Wait for the next result. Raises WorkerError if none comes any more."""
-        try:
-            return pickle.load(self._pipe)
-        except (EOFError, pickle.UnpicklingError):
-            self.finish()
-            raise WorkerError("a worker ended without a word") from None
+    def ready(self) -> Iterator[tuple[int, Any]]:
+        """Give what is done by now."""
+        while select.select([self._pipe], [], [], 0)[0]:
+            message = self._message()
+            if message is None:
+                return
+            yield message
 
-    def finish(self) -> None:
-        """Wait for the end. Raises WorkerError unless it is a good one."""
+    def rest(self) -> Iterator[tuple[int, Any]]:
+        """Give all that is still to come, and wait for the end. Raises WorkerError."""
+        while (message := self._message()) is not None:
+            yield message
         _, status = os.waitpid(self._process, 0)
         self._process = 0
         if status:
             raise WorkerError(f"a worker ended with status {os.waitstatus_to_exitcode(status)}")
 
+    def _message(self) -> tuple[int, Any] | None:
+        """Wait for a run and its results; None if no more come, or not the whole of them."""
+        head = self._bytes(_HEAD)
+        size = int.from_bytes(head, "big") if len(head) == _HEAD else 0
+        body = self._bytes(size)
+        if not size or len(body) < size:
+            return None
+        message: tuple[int, Any] = pickle.loads(body)
+        return message
+
+    def _bytes(self, size: int) -> bytes:
+        chunks: list[bytes] = []
+        while size and (chunk := os.read(self._pipe, size)):
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)
+
     def end(self) -> None:
         """End a child that nobody waits for any more."""
-        self._pipe.close()
+        os.close(self._pipe)
         if self._process:
             os.kill(self._process, signal.SIGKILL)
             os.waitpid(self._process, 0)
 
 
-def _work(function: Callable[[Item], Any], items: Sequence[Item], writing: int) -> NoReturn:
-    """Be the child: send every result as soon as it is there, and never return."""
+_HEAD = 8
+"""Bytes that say how many bytes follow."""
+
+
+def _work(
+    function: Callable[[Sequence[Item]], Iterable[Any]],
+    runs: Sequence[Sequence[Item]],
+    tickets: _Tickets,
+    writing: int,
+) -> NoReturn:
+    """Be the child: send the results of every run as soon as they are there, and never return."""
     code = 1
     try:
-        with os.fdopen(writing, "wb", buffering=0) as pipe:
-            for item in items:
-                pipe.write(pickle.dumps(function(item), pickle.HIGHEST_PROTOCOL))
+        with os.fdopen(writing, "wb") as pipe:
+            for number in tickets:
+                message = number, list(function(runs[number]))
+                body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+                pipe.write(len(body).to_bytes(_HEAD, "big") + body)
+                pipe.flush()
         code = 0
     except KeyboardInterrupt:
         code = 130

@@ -8,13 +8,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # Of what is generated, every run tries some, and `make test-slow` many: see `tries` in helpers.py.
-settings.register_profile("few", max_examples=25)
-settings.register_profile("many", max_examples=100)
+# A machine that stands still for a second is no fault of what is generated.
+_ANY_SPEED = [HealthCheck.too_slow]
+settings.register_profile("few", max_examples=25, suppress_health_check=_ANY_SPEED)
+settings.register_profile("many", max_examples=100, suppress_health_check=_ANY_SPEED)
 settings.load_profile("few")
 
 MEMORY = Path("/dev/shm")

@@ -186,7 +186,7 @@ def _judged(case: Path, *, quick: bool) -> list[Any]:
     original, known = check.folder, Verdicts.identities
     way = known if quick else mock.Mock(return_value=None)
     with mock.patch.object(check, "folder", folder), mock.patch.object(Verdicts, "identities", way):
-        rendered = [repository.rendered(each) for each in repository.subjects]
+        rendered = repository.rendered(repository.subjects)
     return [found, [each.problems for each in rendered]]
 
 

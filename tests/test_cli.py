@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -753,10 +753,10 @@ def test_ctrl_c_at_the_fork_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -
             os.kill(os.getpid(), signal.SIGINT)
         return process
 
-    def work(item: int) -> int:
-        if item > workers.FIRST:
+    def work(items: Sequence[int]) -> Sequence[int]:
+        if items[0] >= workers.FIRST:
             time.sleep(20)
-        return item
+        return items
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

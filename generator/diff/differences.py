@@ -7,6 +7,7 @@ model in an environment that changed; everything if the repository's own templat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,7 +60,7 @@ def of(
         return TreeChange((), problems_before=sides.before.problems, is_blind=True)
     work = list(_Work(sides, changed, selection).items())
     found = []
-    for done in workers.spread(sides.compared, work, jobs):
+    for done in workers.spread(partial(map, sides.compared), work, jobs):
         found.append(done)
         progress(len(found), len(work))
     return TreeChange(
