@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-_GARBAGE = 200_000
+GARBAGE = 200_000
 """Objects between two looks for cycles: records have none, and what is imported has more objects
 than a look is worth."""
 
@@ -22,7 +22,7 @@ def main() -> None:
 
         _say(f"gen {__version__}\n")
     elif not _told_help(arguments):
-        gc.set_threshold(_GARBAGE)
+        gc.set_threshold(GARBAGE)
         from generator import cli
 
         try:

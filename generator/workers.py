@@ -1,4 +1,4 @@
-"""The same work on several processors: forked children take a slice each and send back results."""
+"""The same work on several processors: each takes the next run of items, children tell results."""
 
 from __future__ import annotations
 

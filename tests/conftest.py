@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from generator.__main__ import GARBAGE
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Of what is generated, every run tries some, and `make test-slow` many: see `tries` in helpers.py.
@@ -41,7 +43,7 @@ def _has_room() -> bool:
 def pytest_collection_finish() -> None:
     """Keep the thousands of tests out of every search for garbage: they stay to the end."""
     gc.freeze()
-    gc.set_threshold(50_000)  # as gen does
+    gc.set_threshold(GARBAGE)
     gc.enable()
 
 

@@ -97,7 +97,7 @@ def all_of(release: Release) -> tuple[Demand, ...]:
     return _all_of(Same(release))
 
 
-@lru_cache(8)  # rules ask for it one after the other
+@lru_cache(256)  # rules ask for it, and so does what adds up a run of models
 def _all_of(same: Same[Release]) -> tuple[Demand, ...]:
     release = same.thing
     flavor = release.placement.flavor if release.placement else ""
