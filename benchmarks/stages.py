@@ -119,13 +119,14 @@ def main(root: Path) -> None:
     """Render a repository with clocks."""
     from generator import pipeline  # imports are no stage
     from generator.__main__ import GARBAGE
+    from generator.state import Memory
 
     gc.set_threshold(GARBAGE)
-
     clock = Clock()
     install(clock)
     clock.start()
-    pipeline.apply(root, cache=Path(f"{root}-cache"), jobs=1)
+    memory = Memory(root, Path(f"{root}-cache"), "")
+    pipeline.apply(root, memory=memory, jobs=1)
     sys.stdout.write(json.dumps({"seconds": clock.stop(), "lost": lost()}) + "\n")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from generator import yamlio
 from generator.documents import Document
-from generator.problems import GenError, Problem, Where, one
+from generator.problems import GenError, Problem, Where, one, unreadable
 from generator.records import Workspace
 
 FOLDERS = {"model": "models", "environment": "environments"}
@@ -61,7 +62,8 @@ def names(root: Path, kind: str) -> list[str]:
 def _files(root: Path, kind: str) -> list[Path]:
     folder = root / FOLDERS[kind]
     try:
-        return sorted(path for path in folder.iterdir() if _is_document(path))
+        with os.scandir(folder) as entries:
+            return [folder / name for name in sorted(filter(None, map(_name, entries)))]
     except (FileNotFoundError, NotADirectoryError):
         hint = (
             f"write {FOLDERS[kind]}/<name>.yaml, or name the repository with `--root DIR`; "
@@ -75,10 +77,11 @@ def _files(root: Path, kind: str) -> list[Path]:
         raise one("E101", message, Where(FOLDERS[kind])) from None
 
 
-def _is_document(path: Path) -> bool:
-    if path.name.startswith("."):
-        return False
-    return path.suffix.lower() in (".yaml", ".yml") or path.is_dir()
+def _name(entry: os.DirEntry[str]) -> str:
+    """Name what looks like a document; empty for anything else."""
+    is_hidden = entry.name.startswith(".")
+    is_document = entry.name.lower().endswith((".yaml", ".yml")) or entry.is_dir()
+    return entry.name if is_document and not is_hidden else ""
 
 
 def document(root: Path, kind: str, path: Path) -> Document:
@@ -148,9 +151,21 @@ def _text(path: Path, name: str) -> str:
         message = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
         raise one("E102", message, Where(name, line, column), "save the file as UTF-8") from None
     except OSError as error:
-        hint = f"it is a link to {path.readlink()}" if path.is_symlink() else ""
-        message = f"this file cannot be read: {error.strerror}"
-        raise one("E101", message, Where(name), hint) from None
+        raise GenError((unreadable(path, name, error),)) from None
+
+
+def unread(root: Path, files: Mapping[str, str]) -> Iterator[Problem]:
+    """Find files that cannot be read where gen's own would silently take their place.
+
+    `files` maps a folder to the suffix that counts there. A link that leads nowhere is one.
+    """
+    for folder, suffix in files.items():
+        for path in sorted((root / folder).rglob(f"*{suffix}")):
+            try:
+                if not path.is_dir():
+                    path.open("rb").close()
+            except OSError as error:
+                yield unreadable(path, path.relative_to(root).as_posix(), error)
 
 
 def differing(left: Path, right: Path, folders: Iterable[str]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,17 +136,17 @@ def apply(
     *,
     texts: bool = False,
     jobs: int = 1,
-    cache: Path | None = None,
+    memory: Memory | None = None,
     today: str = "",
 ) -> Outcome:
     """Run every stage and write what changed.
 
-    With `cache`, a folder, subjects that have not changed since the last run are not rendered.
-    Raises GenError with every problem, and then nothing is written.
+    With the memory of a whole repository, subjects that have not changed since the last run are not
+    rendered. Raises GenError with every problem, and then nothing is written.
     """
     with write.locked(root):
         return apply_locked(
-            root, selection, progress, texts=texts, jobs=jobs, cache=cache, today=today
+            root, selection, progress, texts=texts, jobs=jobs, memory=memory, today=today
         )
 
 
@@ -156,7 +157,7 @@ def apply_locked(
     *,
     texts: bool = False,
     jobs: int = 1,
-    cache: Path | None = None,
+    memory: Memory | None = None,
     today: str = "",
     edit: Edited = _NOTHING,
     ready: Callable[[], None] = _go_on,
@@ -165,7 +166,6 @@ def apply_locked(
 
     `ready` is called when nothing is found to be wrong, before the first file is changed.
     """
-    memory = Memory(root, cache, today) if cache and selection == EVERYTHING else None
     tree = write.Tree(root, dry=False, texts=texts)
     try:
         repository = _edited(root, selection, today, edit)
@@ -326,9 +326,14 @@ class _Run:
 
 def _proven(proof: Proof) -> Done:
     """What is left to do of a subject that is as it was: to count it."""
+    return Done([], _unchanged(proof.files), [], proof)
+
+
+@lru_cache(256)
+def _unchanged(files: int) -> Changes:
     changes = Changes()
-    changes.counts["identical"] = proof.files
-    return Done([], changes, [], proof)
+    changes.counts["identical"] = files
+    return changes
 
 
 def _count(outcome: Outcome, done: Done) -> None:

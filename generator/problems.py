@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -81,6 +82,12 @@ class GenError(Exception):
 def one(code: str, message: str, where: Where, hint: str = "", *, about: str = "") -> GenError:
     """Make the error of a single problem, ready to raise."""
     return GenError((Problem(code, message, where, hint, about=about),))
+
+
+def unreadable(path: Path, name: str, error: OSError) -> Problem:
+    """Tell that a file cannot be read, and of a link where it leads."""
+    hint = f"it is a link to {path.readlink()}" if path.is_symlink() else ""
+    return Problem("E101", f"this file cannot be read: {error.strerror}", Where(name), hint)
 
 
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -128,7 +128,7 @@ class Engine:
     def _found_extras(self, folder: str) -> tuple[Extra, ...]:
         below = f"{folder}/{EXTRA}/"
         names = (name for name in self._own if name.startswith(below) and not _is_part(name))
-        kinds = ((name, _kind(self._source(name)[0])) for name in names)
+        kinds = ((name, _kind(_text(self._root / OWN / name))) for name in names)
         return tuple(Extra(name, *kind) for name, kind in kinds if kind is not None)
 
     @property
@@ -327,7 +327,7 @@ def strangers(root: Path) -> list[Problem]:
             message = "no built-in template has this path, so this one replaces nothing"
             hint = f"{schema.suggestion(name, built_in)} A part for other templates starts with `_`"
             problems.append(Problem("E504", message, Where(where.file), hint))
-        elif _kind(_text(root / OWN / name)) is None:
+        elif _kind(_text(root / OWN / name)) is None and (root / OWN / name).exists():
             message = "an extra object says its `apiVersion` and `kind` in plain words"
             hint = "write both without an expression"
             problems.append(Problem("E503", message, where, hint))

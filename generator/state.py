@@ -190,14 +190,17 @@ def _line(content: list[Any]) -> bytes:
 
 
 class Memory:
-    """What a run may rely on from the last one, and what it leaves for the next."""
+    """What a run may rely on from the last one, and what it leaves for the next.
+
+    Both are nothing where a file that all subjects share cannot be read: whoever needs it says so.
+    """
 
     def __init__(self, root: Path, cache: Path, today: str) -> None:
         self._root = str(root)
         self._today = today
         self._place = place(cache, root)
-        self._shared = digest([installed(), *contents(_shared_folders(root))])
-        previous = load(self._place)
+        self._shared = _shared(root)
+        previous = load(self._place) if self._shared else None
         is_valid = previous is not None and previous.shared == self._shared
         self._known = previous.proofs if previous is not None and is_valid else {}
         self._together = previous.together if previous is not None else 0
@@ -259,8 +262,9 @@ class Memory:
 
     def remember(self, document: str, proof: Proof) -> None:
         """Keep a proof for the next run; most subjects share one layout."""
-        shared_layout = self._layouts.setdefault(proof.layout, proof.layout)
-        self._next.proofs[document] = replace(proof, layout=shared_layout)
+        layout = self._layouts.setdefault(proof.layout, proof.layout)
+        is_shared = layout is proof.layout
+        self._next.proofs[document] = proof if is_shared else replace(proof, layout=layout)
 
     def warned_together(self, count: int) -> None:
         """Keep how many warnings there are of all subjects together."""
@@ -268,11 +272,13 @@ class Memory:
 
     def save(self) -> None:
         """Leave what was remembered for the next run, if it is anything new."""
-        if (self._next.together, self._next.proofs) != (self._together, self._known):
+        is_new = (self._next.together, self._next.proofs) != (self._together, self._known)
+        if self._shared and is_new:
             save(self._place, self._next)
 
-    def unchanged(self, documents: Mapping[str, str], jobs: int) -> Summary | None:
-        """Sum up the last run if all subjects, name by document, are exactly as they were then."""
+    def unchanged(self, jobs: int) -> Summary | None:
+        """Sum up the last run if nothing has changed since; None if there is anything to do."""
+        documents = _documents(self._root)
         if not documents or documents.keys() != self._known.keys():
             return None
         if not all(self._is_same(document, known) for document, known in self._known.items()):
@@ -300,20 +306,26 @@ class Summary:
     files: int
 
 
-def _shared_folders(root: Path) -> list[Path]:
-    """What every subject depends on beside gen itself: environments, own templates and schemas."""
-    return [root / "environments", root / "templates", root / "schemas"]
+def _shared(root: Path) -> str:
+    """Digest what every subject depends on: gen itself, environments, own templates and schemas.
 
-
-def unchanged(root: Path, cache: Path, jobs: int, today: str) -> Summary | None:
-    """Sum up the last run if nothing has changed since; None if there is anything to do."""
+    Empty if any of it cannot be read.
+    """
+    folders = [root / "environments", root / "templates", root / "schemas"]
     try:
-        documents = {
+        return digest([installed(), *contents(folders)])
+    except OSError:
+        return ""
+
+
+def _documents(root: str) -> dict[str, str]:
+    """Name the subjects by their documents; nothing if a folder cannot be listed."""
+    try:
+        return {
             f"{folder}/{name}": name.removesuffix(".yaml")
             for folder in ("environments", "models")
-            for name in os.listdir(root / folder)
+            for name in os.listdir(f"{root}/{folder}")
             if not name.startswith(".")
         }
     except OSError:
-        return None
-    return Memory(root, cache, today).unchanged(documents, jobs)
+        return {}

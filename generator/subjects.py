@@ -175,7 +175,8 @@ class Repository:
         self._is_urgent = is_urgent
         self.selection, is_whole = selection, selection == EVERYTHING
         workspace = load.workspace(root, models=selection.models)
-        self.problems = [*workspace.problems, *render.strangers(root)]
+        unread = load.unread(root, {render.OWN: ".j2", OWN_SCHEMAS: ".json"})
+        self.problems = [*workspace.problems, *unread, *render.strangers(root)]
         self.environments = self._resolved(workspace)
         self._base = Base(base, root, self.environments) if base else None
         self.subjects = list(self._subjects(workspace))

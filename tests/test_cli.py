@@ -568,10 +568,10 @@ def test_a_file_that_may_not_be_read_is_told(root: Path, monkeypatch: pytest.Mon
 
 
 def test_a_folder_that_may_not_be_read_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def iterdir(path: Path) -> Iterator[Path]:
+    def scandir(path: Path) -> Iterator[os.DirEntry[str]]:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(os, "scandir", scandir)
     ran = gen("validate", root=root)
     assert ran.code == 1
     assert "models: error E101: this folder cannot be read: Permission denied\n" in ran.out
@@ -582,6 +582,32 @@ def test_a_pipe_among_the_models_is_told_and_not_waited_for(root: Path) -> None:
     ran = gen("validate", root=root)
     assert ran.code == 1
     assert ran.out.startswith("models/pipe.yaml: error E106: this is not a file\n")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "environments/lost.yaml",
+        "models/lost.yaml",
+        "templates/_part.j2",
+        "templates/overlay/kustomization.yaml.j2",
+        "templates/overlay/extra/lost.yaml.j2",
+        "schemas/v1/pod.json",
+    ],
+)
+def test_link_that_leads_nowhere_is_told_and_replaced_by_nothing(root: Path, path: str) -> None:
+    assert gen("render", root=root).code == 0
+    before = read_tree(root)
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).symlink_to("nowhere")
+    for _ in range(2):  # neither is a broken file remembered as anything
+        ran = gen("render", root=root)
+        assert ran.code == 1
+        assert f"{path}: error E101: this file cannot be read: No such file" in ran.err
+        assert "it is a link to nowhere" in ran.err
+    (root / path).unlink()
+    assert read_tree(root) == before
+    assert "nothing to change" in gen("render", root=root).out
 
 
 def test_a_link_to_itself_is_told(root: Path) -> None:

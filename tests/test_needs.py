@@ -13,6 +13,7 @@ from generator import pipeline
 from generator.problems import Problem
 from generator.queues import demand
 from generator.queues.demand import Demand
+from generator.state import Memory
 from generator.subjects import Selection, Shard
 
 CASES = Path(__file__).parent / "cases" / "valid"
@@ -57,7 +58,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def _problems(root: Path, cache: Path) -> tuple[Problem, ...]:
-    return problems_of(lambda: pipeline.apply(root, cache=cache))
+    return problems_of(lambda: pipeline.apply(root, memory=Memory(root, cache, "")))
 
 
 @pytest.mark.parametrize("what", CHANGES)

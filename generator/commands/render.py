@@ -21,6 +21,7 @@ from generator.commands.shared import (
 )
 
 if TYPE_CHECKING:
+    from generator.state import Memory
     from generator.subjects import Shard
 
 
@@ -60,8 +61,8 @@ def render(
     Without MODEL, everything is rendered, and what no spec asks for any more is deleted. Only files
     that gen wrote are ever changed. With a problem anywhere, nothing is written at all.
     """
-    is_whole = not (models or environments or check or diff or shard)
-    if is_whole and _told_unchanged(root, cache_folder()):
+    memory = None if models or environments or check or shard else _memory(root)
+    if memory is not None and not diff and _told_unchanged(memory):
         return
     from generator import pipeline
 
@@ -78,7 +79,7 @@ def render(
                 progress.update,
                 texts=diff,
                 jobs=jobs(),
-                cache=cache_folder(),
+                memory=memory,
                 today=today(),
             )
     show_changes(outcome, root, diff=diff, check=check)
@@ -86,11 +87,15 @@ def render(
         ctx.exit(1)
 
 
-def _told_unchanged(root: Path, cache: Path) -> bool:
-    """Answer from the last run if nothing has changed since: then nothing has to be imported."""
+def _memory(root: Path) -> Memory:
     from generator import state
 
-    summary = state.unchanged(root, cache, jobs(), today())
+    return state.Memory(root, cache_folder(), today())
+
+
+def _told_unchanged(memory: Memory) -> bool:
+    """Answer from the last run if nothing has changed since: then nothing has to be imported."""
+    summary = memory.unchanged(jobs())
     if summary is None:
         return False
     tell_warnings(summary.warnings, summary.silenced)
