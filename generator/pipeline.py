@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from generator import fleet, state, workers, write
+from generator import fleet, lock, state, workers, write
 from generator.digests import digest
 from generator.documents import Document
 from generator.files import LISTED, Change, Changes
@@ -144,7 +144,7 @@ def apply(
     With the memory of a whole repository, subjects that have not changed since the last run are not
     rendered. Raises GenError with every problem, and then nothing is written.
     """
-    with write.locked(root):
+    with lock.locked(root):
         return apply_locked(
             root, selection, progress, texts=texts, jobs=jobs, memory=memory, today=today
         )
@@ -267,7 +267,7 @@ class _Run:
     def _all_done(self) -> Iterator[tuple[Subject, Done]]:
         """Deal with the subjects in order; the unproven ones in several processes."""
         subjects = self._repository.subjects
-        documents = {subject.path: subject.name for subject in subjects}
+        documents = [subject.path for subject in subjects]
         proven = self._memory.proven(documents, self._jobs) if self._memory else {}
         pending = [subject for subject in subjects if subject.path not in proven]
         results = workers.spread(self._done, pending, self._jobs)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -20,10 +21,13 @@ from typing import Any, NoReturn
 from generator import __version__
 from generator.compiled import installed
 from generator.digests import contents, digest, read
+from generator.tickets import Tickets, parts
 
 _FORMAT = 8
 _WORTH_A_FORK = 100
 """Subjects below which a second process would cost more than looking at their files."""
+_PART = 16
+"""Subjects that a process looks at before it asks for more."""
 
 _NAME = "*"
 """Stands for the subject's name in a layout; no name has one."""
@@ -207,6 +211,9 @@ class Memory:
         self._next = State(self._shared)
         self._layouts: dict[str, str] = {}
         self._same: dict[str, bool] = {}
+        self._parts: Sequence[Sequence[str]] = ()
+        self._tickets: Tickets | None = None
+        self._helpers: list[_Helper] = []
 
     def source(self, document: str) -> str:
         """Digest a subject's document as it is now; empty if it cannot be read."""
@@ -215,44 +222,41 @@ class Memory:
         except OSError:
             return ""
 
-    def proven(self, documents: Mapping[str, str], jobs: int) -> dict[str, Proof]:
-        """Return what is known of subjects, name by document, that have not changed at all.
+    def begin(self, jobs: int) -> None:
+        """Let other processes look at the output, while this one does something else."""
+        self._parts = parts(list(self._known), _PART)
+        self._tickets = Tickets(len(self._parts))
+        is_worth_it = len(self._known) >= _WORTH_A_FORK and hasattr(os, "fork")
+        for _ in range(1, jobs if is_worth_it else 1):
+            self._helpers.append(_Helper(self._looked_at))
 
-        Two processes look at half of them each. If the other one dies, its half is not proven.
+    def proven(self, documents: Iterable[str], jobs: int) -> dict[str, Proof]:
+        """Return what is known of subjects, by document, that have not changed at all.
+
+        What a helper looked at that died is not proven.
         """
-        items = list(documents.items())
-        if not self._known or jobs < 2 or len(items) < _WORTH_A_FORK or not hasattr(os, "fork"):
-            return self._proven(items)
-        reading, writing = os.pipe()
-        process = os.fork()
-        if not process:
-            self._tell(items[1::2], writing)
-        os.close(writing)
-        found = self._proven(items[::2])
-        with os.fdopen(reading, "rb") as pipe:
-            told = pipe.read().decode().split("\n")
-        os.waitpid(process, 0)
-        return found | {document: self._known[document] for document in told if document}
+        if self._tickets is None:
+            self.begin(jobs)
+        intact = {*self._looked_at(), *(each for helper in self._helpers for each in helper.told())}
+        return {document: self._known[document] for document in documents if document in intact}
 
-    def _tell(self, items: Sequence[tuple[str, str]], writing: int) -> NoReturn:
-        """Be the other process: name what is proven, and never return."""
-        try:
-            with os.fdopen(writing, "wb") as pipe:
-                pipe.write("\n".join(self._proven(items)).encode())
-        finally:
-            os._exit(0)
+    def _looked_at(self) -> Iterator[str]:
+        """Name what is proven of the parts that nobody else has taken."""
+        for number in self._tickets or ():
+            yield from filter(self._is_proven, self._parts[number])
 
-    def _proven(self, items: Iterable[tuple[str, str]]) -> dict[str, Proof]:
-        found = {document: self._proof(document, name) for document, name in items}
-        return {document: proof for document, proof in found.items() if proof is not None}
+    def _is_proven(self, document: str) -> bool:
+        known, name = self._known[document], _subject(document)
+        is_over = bool(known.until) and known.until < self._today
+        same = not is_over and self._is_same(document, known)
+        return same and is_intact(self._root, name, known)
 
-    def _proof(self, document: str, name: str) -> Proof | None:
-        known = self._known.get(document)
-        if known is None or not self._is_same(document, known):
-            return None
-        if known.until and known.until < self._today:
-            return None
-        return known if is_intact(self._root, name, known) else None
+    def close(self) -> None:
+        """Let nobody look at anything any more."""
+        for helper in self._helpers:
+            helper.end()
+        if self._tickets is not None:
+            self._tickets.close()
 
     def _is_same(self, document: str, known: Proof) -> bool:
         """Say whether a document is as it was, which is looked up once."""
@@ -277,9 +281,13 @@ class Memory:
             save(self._place, self._next)
 
     def unchanged(self, jobs: int) -> Summary | None:
-        """Sum up the last run if nothing has changed since; None if there is anything to do."""
+        """Sum up the last run if all subjects are exactly as they were; None if there is work.
+
+        Then the output is being looked at already by other processes.
+        """
         documents = _documents(self._root)
-        if not documents or documents.keys() != self._known.keys():
+        self.begin(jobs)
+        if not documents or set(documents) != self._known.keys():
             return None
         if not all(self._is_same(document, known) for document, known in self._known.items()):
             return None  # and a fleet's output need not be read to learn that
@@ -293,6 +301,43 @@ class Memory:
             silenced=sum(proof.silenced for proof in found),
             files=sum(proof.files for proof in found),
         )
+
+
+class _Helper:
+    """Another process that looks at its share of the output."""
+
+    def __init__(self, look: Callable[[], Iterable[str]]) -> None:
+        self._pipe, writing = os.pipe()
+        self._process = os.fork()
+        if not self._process:
+            os.close(self._pipe)
+            _tell(look, writing)
+        os.close(writing)
+
+    def told(self) -> list[str]:
+        """Wait for what it found."""
+        with os.fdopen(os.dup(self._pipe), "rb") as pipe:
+            found = pipe.read().decode().split("\n")
+        os.waitpid(self._process, 0)
+        self._process = 0
+        return found
+
+    def end(self) -> None:
+        """End it, if nobody waits for it any more."""
+        os.close(self._pipe)
+        if self._process:
+            os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)
+
+
+def _tell(look: Callable[[], Iterable[str]], writing: int) -> NoReturn:
+    """Be the other process: name what is proven, and never return."""
+    try:
+        found = "\n".join(look())
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(found.encode())
+    finally:
+        os._exit(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,14 +363,19 @@ def _shared(root: Path) -> str:
         return ""
 
 
-def _documents(root: str) -> dict[str, str]:
-    """Name the subjects by their documents; nothing if a folder cannot be listed."""
+def _documents(root: str) -> list[str]:
+    """List the documents of the subjects; none if a folder cannot be listed."""
     try:
-        return {
-            f"{folder}/{name}": name.removesuffix(".yaml")
+        return [
+            f"{folder}/{name}"
             for folder in ("environments", "models")
             for name in os.listdir(f"{root}/{folder}")
             if not name.startswith(".")
-        }
+        ]
     except OSError:
-        return {}
+        return []
+
+
+def _subject(document: str) -> str:
+    """Name the subject of a document."""
+    return document.rpartition("/")[2].removesuffix(".yaml")

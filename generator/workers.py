@@ -9,9 +9,11 @@ import pickle
 import select
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
+
+from generator.tickets import Tickets, parts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,10 +35,6 @@ caches, and few enough that what is made of them hardly counts in memory. The la
 so that all processes end together."""
 
 
-_MOST_RUNS = 4096
-"""Runs whose numbers fit into a pipe at once."""
-
-
 _AHEAD = 1 << 20
 """Bytes of results that a child may be ahead of this process."""
 
@@ -56,15 +54,15 @@ def spread(
     """
     jobs = min(jobs, len(items) // WORTH_A_FORK) if hasattr(os, "fork") else 1
     if jobs < 2:
-        for run in _runs(items, 1):
+        for run in parts(items, _RUN):
             yield from function(run)
         return
     yield from function(items[:FIRST])
-    runs = list(_runs(items[FIRST:], jobs))
+    runs = parts(items[FIRST:], _RUN, _LAST_RUN, jobs)
     gc.freeze()  # what is here by now is shared; collecting it would copy it into every child
     children: list[_Child] = []
     try:
-        with _Tickets(len(runs)) as tickets:
+        with closing(Tickets(len(runs))) as tickets:
             for _ in range(1, jobs):
                 with _undisturbed() as handler:
                     children.append(_Child(function, runs, tickets, handler))
@@ -78,7 +76,7 @@ def spread(
 def _done(
     function: Callable[[Sequence[Item]], Iterable[Result]],
     runs: Sequence[Sequence[Item]],
-    tickets: _Tickets,
+    tickets: Tickets,
     children: Sequence[_Child],
 ) -> Iterator[tuple[int, list[Result]]]:
     """Work on runs as long as there are any, and take what others have done meanwhile."""
@@ -98,37 +96,6 @@ def _in_order(found: Iterable[tuple[int, list[Result]]]) -> Iterator[Result]:
         while following in early:
             yield from early.pop(following)
             following += 1
-
-
-def _runs(items: Sequence[Item], jobs: int) -> Iterator[Sequence[Item]]:
-    """Part items into runs: whoever is done with one takes the next."""
-    start, most = 0, max(_RUN, len(items) // _MOST_RUNS)
-    while start < len(items):
-        size = min(most, max(_LAST_RUN, (len(items) - start) // (2 * jobs)))
-        yield items[start : start + size]
-        start += size
-
-
-class _Tickets:
-    """The numbers of runs that nobody works on yet, in a pipe that all processes read."""
-
-    _SIZE = 2
-
-    def __init__(self, count: int) -> None:
-        self._reading, writing = os.pipe()
-        numbers = (number.to_bytes(self._SIZE, "big") for number in range(count))
-        os.write(writing, b"".join(numbers))
-        os.close(writing)
-
-    def __enter__(self) -> _Tickets:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._reading)
-
-    def __iter__(self) -> Iterator[int]:
-        while ticket := os.read(self._reading, self._SIZE):
-            yield int.from_bytes(ticket, "big")
 
 
 @contextmanager
@@ -155,7 +122,7 @@ class _Child:
         self,
         function: Callable[[Sequence[Item]], Iterable[Any]],
         runs: Sequence[Sequence[Item]],
-        tickets: _Tickets,
+        tickets: Tickets,
         handler: _Handler,
     ) -> None:
         self._pipe, writing = os.pipe()
@@ -217,7 +184,7 @@ _HEAD = 8
 def _work(
     function: Callable[[Sequence[Item]], Iterable[Any]],
     runs: Sequence[Sequence[Item]],
-    tickets: _Tickets,
+    tickets: Tickets,
     writing: int,
 ) -> NoReturn:
     """Be the child: send the results of every run as soon as they are there, and never return."""

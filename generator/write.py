@@ -9,12 +9,11 @@ exist before arrives in one move.
 from __future__ import annotations
 
 import codecs
-import fcntl
 import os
 import shutil
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -32,23 +31,6 @@ _CHUNK = 1 << 16
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 """Through no link, and without waiting for somebody to write to a pipe."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-
-
-@contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Wait for any other run on the same repository, then keep others waiting.
-
-    The lock belongs to the process: however it ends, nothing is left to clean up.
-    """
-    try:
-        descriptor = os.open(root, os.O_RDONLY)
-    except OSError as error:
-        raise one("E701", f"{root} cannot be opened: {error.strerror}", Where(str(root))) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class _Listing(Struct, frozen=True):

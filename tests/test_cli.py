@@ -210,7 +210,7 @@ def test_an_interruption_is_told_and_ends_with_130(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "apply", interrupted)
+    monkeypatch.setattr(pipeline, "apply_locked", interrupted)
     ran = gen("render", root=root)
     assert (ran.code, ran.out) == (130, "")
     assert ran.err == "\ninterrupted; every file is as it was or as it should be\n"

@@ -132,11 +132,11 @@ files inventory.records
 
 compiled documents inventory.queueing promotions.edits training.runtimes
 
-codes digests gate.verdict naming promotions.withdrawals promql queues.accelerators queues.packing
-revisions.timeline scalars serving.runtimes training.runs values.addresses values.durations
-values.identity values.minors values.quantities yamlio
+codes digests gate.verdict lock naming promotions.withdrawals promql queues.accelerators
+queues.packing revisions.timeline scalars serving.runtimes training.runs values.addresses
+values.durations values.identity values.minors values.quantities yamlio
 
-lineage problems values.cron web
+lineage problems tickets values.cron web
 
 __init__ aspects aspects.training backends commands diff drift gate inventory monitoring objects
 promotions queues reports revisions rules.argocd rules.autoscaling rules.canary rules.changes
@@ -164,7 +164,7 @@ HOMES = {
     ),
     "rich": "terminal",
     "subprocess": "revisions.git",
-    "fcntl": "write workers",
+    "fcntl": "lock workers",
     "pickle": "workers",
     "evidently": "drift.comparison",
     "fsspec": "drift.tables",
@@ -202,6 +202,7 @@ READERS = {
     "terminal",
     "revisions.git",
     "load",
+    "lock",
     "objects.object_schemas",
     "render",
     "schema",

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from generator import pipeline, write
+from generator import lock, pipeline, write
 from generator.files import HEADER, Change, RenderedFile
 from generator.problems import GenError, Problem
 from generator.write import OWNED, STAGING, Tree
@@ -410,11 +410,11 @@ def test_a_second_run_waits_for_the_first(root: Path) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with write.locked(root):
+        with lock.locked(root):
             order.append("second")
 
     thread = threading.Thread(target=second)
-    with write.locked(root):
+    with lock.locked(root):
         thread.start()
         time.sleep(0.05)
         order.append("first")
@@ -441,23 +441,23 @@ def test_two_runs_at_once_come_to_what_one_comes_to(fleet: Path) -> None:
 
 def test_a_lock_ends_with_its_process(root: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from generator import write\n"
-        "with write.locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from generator import lock\n"
+        "with lock.locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, root], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"locked\n"
         process.kill()
-    with write.locked(root):
+    with lock.locked(root):
         assert process.returncode == -signal.SIGKILL
 
 
 def test_a_root_that_is_not_there_cannot_be_locked(tmp_path: Path) -> None:
-    def lock() -> None:
-        with write.locked(tmp_path / "none"):
+    def lock_it() -> None:
+        with lock.locked(tmp_path / "none"):
             pass
 
-    assert problem(lock).code == "E701"
+    assert problem(lock_it).code == "E701"
 
 
 MODEL = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,9 @@ from generator.commands.shared import (
 )
 
 if TYPE_CHECKING:
+    from generator.pipeline import Outcome
     from generator.state import Memory
-    from generator.subjects import Shard
+    from generator.subjects import Selection, Shard
 
 
 def _shard(ctx: click.Context, option: click.Parameter, value: str | None) -> Shard | None:
@@ -61,36 +63,46 @@ def render(
     Without MODEL, everything is rendered, and what no spec asks for any more is deleted. Only files
     that gen wrote are ever changed. With a problem anywhere, nothing is written at all.
     """
-    memory = None if models or environments or check or shard else _memory(root)
-    if memory is not None and not diff and _told_unchanged(memory):
-        return
-    from generator import pipeline
-
-    selection = selected(ctx, root, models, environments, shard)
-    with terminal.ProgressBar() as progress:
-        if check:
-            outcome = pipeline.compare(
-                root, selection, progress.update, texts=diff, jobs=jobs(), today=today()
-            )
-        else:
-            outcome = pipeline.apply(
-                root,
-                selection,
-                progress.update,
-                texts=diff,
-                jobs=jobs(),
-                memory=memory,
-                today=today(),
-            )
+    if models or environments or check or shard:
+        selection = selected(ctx, root, models, environments, shard)
+        outcome = _part_of(root, selection, check=check, diff=diff)
+    else:
+        found = _everything(root, diff=diff)
+        if found is None:
+            return
+        outcome = found
     show_changes(outcome, root, diff=diff, check=check)
     if check and outcome.changes.total:
         ctx.exit(1)
 
 
-def _memory(root: Path) -> Memory:
-    from generator import state
+def _part_of(root: Path, selection: Selection, *, check: bool, diff: bool) -> Outcome:
+    """Render without a memory: it is of a whole repository, and a check relies on nothing."""
+    from generator import pipeline
 
-    return state.Memory(root, cache_folder(), today())
+    run = pipeline.compare if check else pipeline.apply
+    with terminal.ProgressBar() as progress:
+        return run(root, selection, progress.update, texts=diff, jobs=jobs(), today=today())
+
+
+def _everything(root: Path, *, diff: bool) -> Outcome | None:
+    """Render the whole repository; None if nothing had changed, which has been told."""
+    from generator import lock, state
+
+    with lock.locked(root), closing(state.Memory(root, cache_folder(), today())) as memory:
+        if not diff and _told_unchanged(memory):
+            return None
+        from generator import pipeline
+
+        with terminal.ProgressBar() as progress:
+            return pipeline.apply_locked(
+                root,
+                progress=progress.update,
+                texts=diff,
+                jobs=jobs(),
+                memory=memory,
+                today=today(),
+            )
 
 
 def _told_unchanged(memory: Memory) -> bool:

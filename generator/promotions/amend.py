@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from generator import pipeline, write, yamlio
+from generator import lock, pipeline, write, yamlio
 from generator.documents import Document
 from generator.files import Change
 from generator.inventory.records import Environment
@@ -63,7 +63,7 @@ def amend(
     amendment = _Amendment(root, Selection((model,)), today, is_urgent)
     if dry:
         return amendment.made(plan, amendment.compare)
-    with write.locked(root):
+    with lock.locked(root):
         return amendment.made(plan, amendment.apply, keep)
 
 
