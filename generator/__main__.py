@@ -23,12 +23,19 @@ def main() -> None:
         _say(f"gen {__version__}\n")
     elif not _told_help(arguments):
         gc.set_threshold(GARBAGE)
-        from generator import cli
-
         try:
-            cli.run()
+            _run()
         except SystemExit as leaving:
             _leave(leaving)
+
+
+def _run() -> None:
+    try:
+        from generator import cli
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; nothing had begun\n")
+        sys.exit(130)
+    cli.run()
 
 
 def _leave(leaving: SystemExit) -> None:

@@ -199,6 +199,8 @@ def _work(
         code = 0
     except KeyboardInterrupt:
         code = 130
+    except BrokenPipeError:
+        pass  # the first process is no more: nobody waits for any of this
     except BaseException:
         import traceback
 

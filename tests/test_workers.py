@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 
@@ -57,6 +60,21 @@ def test_a_child_that_dies_is_no_result(capfd: pytest.CaptureFixture[str]) -> No
     with pytest.raises(workers.WorkerError, match="status 1"):
         list(workers.spread(work, ITEMS, 2))
     assert "RuntimeError: no luck" in capfd.readouterr().err
+
+
+def test_a_child_without_a_parent_ends_without_a_word() -> None:
+    code = (
+        "import os, signal, sys, time; from generator import workers\n"
+        "parent = os.getpid()\n"
+        "def work(items):\n"
+        "    if items[0] < workers.FIRST: return items\n"
+        "    if os.getpid() == parent: time.sleep(0.2); os.kill(parent, signal.SIGKILL)\n"
+        "    time.sleep(0.5)\n"
+        "    return items\n"
+        "list(workers.spread(work, range(200), 2))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGKILL, b"")
 
 
 def test_what_the_first_process_raises_ends_the_others() -> None:
