@@ -39,7 +39,8 @@ class Contender:
     """One row: a command, what is done before it untimed, and how it counts.
 
     What is measured of a sample is multiplied by `factor`. Of `repeats` runs in a round, the median
-    counts. `makes` names the folder of a round whose objects have to be gen's.
+    counts. `makes` names the folder of a round whose objects have to be gen's. One that `deletes`
+    many files runs after the others, whose files it would make dearer.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Contender:
     factor: float = 1.0
     repeats: int = 1
     makes: str = ""
+    deletes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ def _kapitan() -> Contender:
         return Command(argv, now.prepared.kapitan, places)
 
     note = f"a target an overlay, Kadet and rapidyaml; {_ONE_FILE}"
-    return Contender(KAPITAN, command, before, note, makes="kapitan")
+    return Contender(KAPITAN, command, before, note, makes="kapitan", deletes=True)
 
 
 def validators(prepared: Prepared) -> Iterator[Contender | Absent]:

@@ -82,7 +82,7 @@ def race(
     rounds: int,
     say: Say,
 ) -> Results:
-    """Let all contenders run, round by round."""
+    """Let all contenders run, round by round; those that delete files, once all others have."""
     results = Results()
     racing: list[Contender] = []
     for each in contenders:
@@ -90,13 +90,15 @@ def race(
             results.absent[each.name] = each.reason
         else:
             racing.append(each)
-    for number in range(1, rounds + 1):
-        now = Round(folder / f"round-{number}", prepared)
-        now.folder.mkdir()
-        for contender in racing:
-            if contender.name not in results.absent and not _is_slow(contender, results):
-                _run(contender, now, results)
-        say(f"round {number} of {rounds}")
+    for deletes in (False, True):
+        group = [each for each in racing if each.deletes == deletes]
+        for number in range(1, rounds + 1) if group else ():
+            now = Round(folder / f"round-{number}", prepared)
+            now.folder.mkdir(exist_ok=True)
+            for contender in group:
+                if contender.name not in results.absent and not _is_slow(contender, results):
+                    _run(contender, now, results)
+            say(f"round {number} of {rounds}{', of those that delete' if deletes else ''}")
     return results
 
 
