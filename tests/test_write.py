@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import random
@@ -458,6 +459,19 @@ def test_a_root_that_is_not_there_cannot_be_locked(tmp_path: Path) -> None:
             pass
 
     assert problem(lock_it).code == "E701"
+
+
+def test_a_file_system_without_locks_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    def lock_it() -> None:
+        with lock.locked(root):
+            pass
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    found = problem(lock_it)
+    assert (found.code, found.message) == ("E701", f"{root} cannot be locked: No locks available")
 
 
 MODEL = """
