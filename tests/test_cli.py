@@ -204,6 +204,21 @@ def test_a_bug_of_gen_shows_its_traceback_and_says_whose_it_is(
     assert "This is a bug of gen, not of your files." in ran.err
 
 
+def test_an_interruption_before_anything_is_imported_is_told() -> None:
+    code = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'generator.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['gen', 'render']\n"
+        "from generator.__main__ import main; main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout) == (130, b"")
+    assert ended.stderr == b"\ninterrupted; nothing had begun\n"
+
+
 def test_an_interruption_is_told_and_ends_with_130(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
