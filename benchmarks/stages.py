@@ -126,7 +126,7 @@ def main(root: Path) -> None:
     install(clock)
     clock.start()
     memory = Memory(root, Path(f"{root}-cache"), "")
-    pipeline.apply(root, memory=memory, jobs=1)
+    pipeline.apply_locked(root, memory=memory, jobs=1)
     sys.stdout.write(json.dumps({"seconds": clock.stop(), "lost": lost()}) + "\n")
 
 

@@ -136,18 +136,14 @@ def apply(
     *,
     texts: bool = False,
     jobs: int = 1,
-    memory: Memory | None = None,
     today: str = "",
 ) -> Outcome:
     """Run every stage and write what changed.
 
-    With the memory of a whole repository, subjects that have not changed since the last run are not
-    rendered. Raises GenError with every problem, and then nothing is written.
+    Raises GenError with every problem, and then nothing is written.
     """
     with lock.locked(root):
-        return apply_locked(
-            root, selection, progress, texts=texts, jobs=jobs, memory=memory, today=today
-        )
+        return apply_locked(root, selection, progress, texts=texts, jobs=jobs, today=today)
 
 
 def apply_locked(
@@ -164,6 +160,8 @@ def apply_locked(
 ) -> Outcome:
     """Do what `apply` does, for whoever holds the lock.
 
+    With the memory of a whole repository, subjects that have not changed since the last run are not
+    rendered.
     `ready` is called when nothing is found to be wrong, before the first file is changed.
     """
     tree = write.Tree(root, dry=False, texts=texts)

@@ -25,7 +25,7 @@ from generator.tickets import Tickets, parts
 
 _FORMAT = 8
 _WORTH_A_FORK = 100
-"""Subjects below which a second process would cost more than looking at their files."""
+"""Subjects for which one more process costs less than it takes off looking at their files."""
 _PART = 16
 """Subjects that a process looks at before it asks for more."""
 
@@ -226,8 +226,8 @@ class Memory:
         """Let other processes look at the output, while this one does something else."""
         self._parts = parts(list(self._known), _PART)
         self._tickets = Tickets(len(self._parts))
-        is_worth_it = len(self._known) >= _WORTH_A_FORK and hasattr(os, "fork")
-        for _ in range(1, jobs if is_worth_it else 1):
+        most = len(self._known) // _WORTH_A_FORK if hasattr(os, "fork") else 0
+        for _ in range(min(jobs - 1, most)):
             self._helpers.append(_Helper(self._looked_at))
 
     def proven(self, documents: Iterable[str], jobs: int) -> dict[str, Proof]:

@@ -237,16 +237,15 @@ class Repository:
         problems = list(self.problems)
         for subject in self.subjects:
             try:
-                found += self._releases(subject) if subject.kind == "model" else ()
+                found += self._releases(self.document(subject)) if subject.kind == "model" else ()
             except GenError as error:
                 problems += error.problems
         if problems:
             raise GenError(problems)
         return found
 
-    def _releases(self, subject: Subject) -> tuple[Release, ...]:
-        wanted = self.selection.environments
-        return resolve.releases(self.document(subject), self.environments, wanted)
+    def _releases(self, document: Document) -> tuple[Release, ...]:
+        return resolve.releases(document, self.environments, self.selection.environments)
 
     def rendered(self, subjects: Sequence[Subject]) -> list[Rendered]:
         """Render some subjects; what is wrong with one is in its problems.
@@ -351,7 +350,7 @@ class Repository:
             each
             for subject in self.subjects
             if subject.path in needs
-            for release in self._releases(subject)
+            for release in self._releases(self.document(subject))
             for each in fleet.wanted_by(release)
             if fleet.digest(each.claim) in needs[subject.path]
             and self._path_of(each.need.model) not in wrong
@@ -414,10 +413,8 @@ class Repository:
 
     def _resolve(self, work: _Work) -> Rendered | None:
         assert work.document is not None
-        wanted = self.selection.environments
-        found = resolve.releases(work.document, self.environments, wanted)
-        work.live = [_Live(release) for release in found]
-        return None if found else Rendered([], [], [])
+        work.live = [_Live(release) for release in self._releases(work.document)]
+        return None if work.live else Rendered([], [], [])
 
     def _apply_rules(self, work: _Work) -> None:
         for live in work.live:

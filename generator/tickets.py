@@ -9,8 +9,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 _SIZE = 2
-_MOST = 4096
-"""Numbers that fit into a pipe at once, whatever the system."""
+_LARGE = 2048
+"""Parts of full size: their numbers, and as many of smaller ones, fit into a pipe of any system."""
 
 
 class Tickets:
@@ -38,10 +38,10 @@ def parts(items: Sequence[Item], size: int, last: int = 0, jobs: int = 1) -> lis
     towards the end, down to that, so that all of `jobs` processes end together.
     """
     found: list[Sequence[Item]] = []
-    start, most = 0, max(size, -(-len(items) // (_MOST // 2)))
+    start, most = 0, max(size, -(-len(items) // _LARGE))
     while start < len(items):
         fair = (len(items) - start) // (2 * jobs)
-        own = min(most, max(last, fair)) if last else most
+        own = min(most, max(last or most, fair))
         found.append(items[start : start + own])
         start += own
     return found

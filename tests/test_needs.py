@@ -58,7 +58,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def _problems(root: Path, cache: Path) -> tuple[Problem, ...]:
-    return problems_of(lambda: pipeline.apply(root, memory=Memory(root, cache, "")))
+    return problems_of(lambda: pipeline.apply_locked(root, memory=Memory(root, cache, "")))
 
 
 @pytest.mark.parametrize("what", CHANGES)

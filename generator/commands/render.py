@@ -65,12 +65,11 @@ def render(
     """
     if models or environments or check or shard:
         selection = selected(ctx, root, models, environments, shard)
-        outcome = _part_of(root, selection, check=check, diff=diff)
+        outcome: Outcome | None = _part_of(root, selection, check=check, diff=diff)
     else:
-        found = _everything(root, diff=diff)
-        if found is None:
-            return
-        outcome = found
+        outcome = _everything(root, diff=diff)
+    if outcome is None:
+        return
     show_changes(outcome, root, diff=diff, check=check)
     if check and outcome.changes.total:
         ctx.exit(1)

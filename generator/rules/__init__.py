@@ -137,14 +137,27 @@ def traits(release: Release) -> frozenset[Trait]:
     )
 
 
+_OWN = (
+    "several",
+    "gpu",
+    "queue",
+    "query",
+    "knative",
+    "keda",
+    "fetched",
+    "chosen",
+    "variables",
+    "account",
+    "probes",
+)
+"""What a release tells of itself, in the order in which `traits` asks."""
+
+
 @lru_cache(1024)
 def _traits(
     *has: bool, names: tuple[str, ...], schemes: tuple[str, ...], around: frozenset[Trait]
 ) -> frozenset[Trait]:
-    known = ("several", "gpu", "queue", "query", "knative", "keda", "fetched")
-    documents = ("chosen", "variables", "account", "probes")
-    found = compress((*known, *documents), has)
-    return around.union(found, names, (f"{scheme}:" for scheme in schemes))
+    return around.union(compress(_OWN, has), names, (f"{scheme}:" for scheme in schemes))
 
 
 @lru_cache(1024)

@@ -26,7 +26,7 @@ def autoscaler(settings: Settings, *, knative: bool) -> Autoscaler:
     by_resource = settings.scaling["metric"] in _RESOURCE_METRICS
     if knative:
         return "knative-hpa" if by_resource else "kpa"
-    is_triggered = bool(settings.scaling.get("triggers"))
+    is_triggered = bool(triggers.said(settings))
     if settings.serving["backend"] == "deployment":
         return "hpa" if by_resource and not is_triggered else "keda"
     if settings.scaling["min"] == settings.scaling["max"]:
@@ -123,7 +123,7 @@ def problems(
     if owner == "keda":
         yield from _keda(settings, environment)
         yield from triggers.problems(settings, environment, routed=routed)
-    elif settings.get(*triggers.KEY):
+    elif triggers.said(settings):
         yield from _untriggered(settings, environment, knative=knative)
 
 
@@ -138,7 +138,7 @@ def _metric(settings: Settings, owner: Autoscaler) -> Iterator[Problem]:
     metric = settings.scaling["metric"]
     if owner != "kpa" and settings.scaling["min"] == 0 and not triggers.wakes(settings):
         yield _asleep(settings, owner)
-    if metric == "none" and not settings.get(*triggers.KEY):
+    if metric == "none" and not triggers.said(settings):
         message = "`metric: none` leaves everything to `triggers`, and there are none"
         hint = "add `triggers`, or write what the replicas follow"
         yield settings.problem("E303", message, ("scaling", "metric"), hint)

@@ -38,10 +38,16 @@ class Trigger(NamedTuple):
     pointer: Pointer
 
 
+def said(settings: Settings) -> list[Json]:
+    """Give the triggers as they are written."""
+    found: list[Json] = settings.scaling.get("triggers") or []
+    return found
+
+
 def written(settings: Settings) -> list[Trigger]:
     """List the triggers of a model in an environment, in order."""
     found = []
-    for index, each in enumerate(settings.scaling.get(KEY[-1]) or ()):
+    for index, each in enumerate(said(settings)):
         ((kind, spec),) = each.items()
         found.append(Trigger(kind, spec, (*KEY, index, kind)))
     return found
@@ -56,7 +62,7 @@ def is_measured(settings: Settings) -> bool:
     """Say whether the metric decides too: beside triggers, only one that somebody wrote."""
     if settings.scaling["metric"] == "none":
         return False
-    if not settings.scaling.get(KEY[-1]):
+    if not said(settings):
         return True
     return settings.layers[settings.rank("scaling", "metric")].document is not None
 
