@@ -111,3 +111,9 @@ def test_nobody_goes_on_to_look_for_a_run_that_has_ended(
     for process in forked:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
+
+
+def test_many_processors_are_no_reason_for_many_helpers(root: Path, forked: list[int]) -> None:
+    with closing(memory(root)) as now:
+        assert now.unchanged(64) is not None
+    assert len(forked) == COUNT // state._WORTH_A_FORK
