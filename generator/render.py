@@ -321,13 +321,13 @@ def strangers(root: Path) -> list[Problem]:
     built_in, problems = _built_in(), list[Problem]()
     for name in _names(root / OWN):
         where = Where(f"{OWN}/{name}", 1, 1)
-        if _is_part(name) or name in built_in:
+        if _is_part(name) or name in built_in or not (root / OWN / name).exists():
             continue
         if not _is_extra(name):
             message = "no built-in template has this path, so this one replaces nothing"
             hint = f"{schema.suggestion(name, built_in)} A part for other templates starts with `_`"
             problems.append(Problem("E504", message, Where(where.file), hint))
-        elif _kind(_text(root / OWN / name)) is None and (root / OWN / name).exists():
+        elif _kind(_text(root / OWN / name)) is None:
             message = "an extra object says its `apiVersion` and `kind` in plain words"
             hint = "write both without an expression"
             problems.append(Problem("E503", message, where, hint))

@@ -605,6 +605,7 @@ def test_a_pipe_among_the_models_is_told_and_not_waited_for(root: Path) -> None:
         "environments/lost.yaml",
         "models/lost.yaml",
         "templates/_part.j2",
+        "templates/stranger.j2",
         "templates/overlay/kustomization.yaml.j2",
         "templates/overlay/extra/lost.yaml.j2",
         "schemas/v1/pod.json",
@@ -620,6 +621,7 @@ def test_link_that_leads_nowhere_is_told_and_replaced_by_nothing(root: Path, pat
         assert ran.code == 1
         assert f"{path}: error E101: this file cannot be read: No such file" in ran.err
         assert "it is a link to nowhere" in ran.err
+        assert ran.err.endswith("\n1 error\n")
     (root / path).unlink()
     assert read_tree(root) == before
     assert "nothing to change" in gen("render", root=root).out
